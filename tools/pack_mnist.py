@@ -1,0 +1,30 @@
+"""Pack the digits that ship with the package, from a folder with MNIST's four idx files.
+
+    python tools/pack_mnist.py FOLDER [convlstm_nb/data/mnist_digits.npz]
+"""
+import os, sys
+from pathlib import Path
+import numpy as np
+from convlstm_nb.mnist import SPLITS, find_idx, load_digits, read_idx, split_rows
+
+SIZES = dict(train=2000, valid=500, test=500)
+
+def pack(folder, path):
+    rng,arrays,seen = np.random.default_rng(2015),{},set()
+    for split,n in SIZES.items():
+        images = load_digits(split, folder)
+        labels = read_idx(find_idx(folder, f'{SPLITS[split]}-labels-idx1-ubyte'))[split_rows(split)]
+        assert len(images)==len(labels), f"{split}: {len(images)} images, but {len(labels)} labels"
+        rows = np.sort(rng.choice(len(images), n, replace=False))
+        arrays |= {f'{split}_images':images[rows], f'{split}_labels':labels[rows]}
+        seen.update(im.tobytes() for im in images[rows])
+    assert len(seen)==sum(SIZES.values()), 'an image occurs twice'
+    part = path.with_name(path.name+'.tmp')
+    with part.open('wb') as f: np.savez_compressed(f, **arrays)
+    os.replace(part, path)
+    print(f"{path}: {path.stat().st_size:,} bytes; " + ', '.join(f'{k} {v.shape}' for k,v in arrays.items()))
+
+if __name__ == '__main__':
+    if not 2 <= len(sys.argv) <= 3: sys.exit(__doc__)
+    default = Path(__file__).resolve().parent.parent/'convlstm_nb/data/mnist_digits.npz'
+    pack(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv)==3 else default)

@@ -1,0 +1,88 @@
+"Build the site into `_docs` without Quarto and without a network: nbdev's processed notebooks, rendered by smalldocs."
+import re, shutil, sys, tempfile
+from pathlib import Path
+from fastcore.script import call_parse
+from nbdev.config import get_config
+from nbdev.doclinks import _nbpath2html
+from nbdev.quarto import refresh_quarto_yml
+from nbdev.serve import proc_nbs
+from execnb.nbio import read_nb, write_nb
+from smalldocs import layout
+from smalldocs.config import load
+from smalldocs.site import Site
+
+re_font = re.compile(r'@import url\([^)]*\);?')
+re_link = re.compile(r'(\]\(|href=["\']?|- |href: )((?:[\w.-]+/)*)\d+[a-zA-Z0-9]*_([\w-]+\.(?:ipynb|qmd))')
+# What Quarto reads and smalldocs need not
+ignored = [f'format.html.{o} is ignored' for o in ('html-math-method','grid')]
+
+def plain_name(p):
+    "The path `p` without the number that orders the notebooks: `00_cell.ipynb` is the page `cell`, as in nbdev's links"
+    return _nbpath2html(p).with_suffix(p.suffix)
+
+def plain_links(s): return re_link.sub(r'\1\2\3', s)
+
+def localize(nb, base):
+    "Point the links of `nb`, absolute ones to `base` too, at the pages of this very build"
+    for c in nb.cells:
+        # The name is given by the file itself here; smalldocs does not read this key
+        if c.cell_type=='raw': c.source = re.sub(r'^output-file:.*\n', '', ''.join(c.source), flags=re.M)
+        if c.cell_type=='markdown' and c.source: c.source = plain_links(c.source).replace(base, '/')
+        for o in c.get('outputs', []):
+            d = o.get('data', {})
+            if 'text/markdown' in d: d['text/markdown'] = ''.join(d['text/markdown']).replace(base, '/')
+    return nb
+
+def rename_pages(root, nbs, base):
+    "Give the pages under `root`, made from `nbs`, their plain names; return `{plain: numbered}`"
+    renamed = {}
+    for p in sorted(root.rglob('*.ipynb')):
+        old = p.relative_to(root)
+        if not (nbs/old).exists(): # Left in nbdev's cache by a notebook that is gone
+            p.unlink()
+            continue
+        new = plain_name(old)
+        if new in renamed: raise SystemExit(f'{old} and {renamed[new]} would both be the page {new}: rename one')
+        renamed[new] = old
+        write_nb(localize(read_nb(p), base), p)
+        p.rename(root/new)
+    sidebar = root/'sidebar.yml'
+    sidebar.write_text(plain_links(sidebar.read_text()))
+    return renamed
+
+def finish(page, out, renamed, branch):
+    "Load KaTeX from the site itself, and let `page` be edited under the name of its notebook"
+    s = page.read_text(encoding='utf-8')
+    rel = page.relative_to(out)
+    if (out/'site_libs/katex').exists(): s = s.replace(layout.KATEX, '../'*(len(rel.parts)-1) + 'site_libs/katex')
+    new = rel.with_suffix('.ipynb')
+    if new in renamed: s = s.replace(f'{branch}/nbs/{new}', f'{branch}/nbs/{renamed[new]}')
+    page.write_text(s, encoding='utf-8')
+
+@call_parse
+def main(
+    katex:str='',  # Folder with KaTeX, `dist` of the npm package `katex`; from its CDN if not given
+    force:bool=False,  # Process every notebook again, changed or not?
+):
+    "Build the site into `_docs`"
+    cfg = get_config()
+    katex = Path(katex) if katex else None
+    if katex and not (katex/'katex.min.js').exists(): sys.exit(f'--katex {katex}: no katex.min.js there; give the folder `dist` of the package')
+    refresh_quarto_yml()
+    proc = proc_nbs(force=force)
+    base = f"{cfg.doc_host}{cfg.doc_baseurl}/"
+    with tempfile.TemporaryDirectory() as tmp:
+        root = Path(tmp)/'site'
+        shutil.copytree(proc, root, ignore=shutil.ignore_patterns('_docs'))
+        renamed = rename_pages(root, cfg.nbs_path, base)
+        site = Site(load(root))
+        n = site.build()
+        if katex: shutil.copytree(katex, site.out/'site_libs/katex', ignore=shutil.ignore_patterns('*.mjs'))
+        for css in site.out.glob('site_libs/themes/*.css'): css.write_text(re_font.sub('', css.read_text(encoding='utf-8')), encoding='utf-8')
+        for page in site.out.rglob('*.html'): finish(page, site.out, renamed, cfg.branch)
+        shutil.rmtree(cfg.doc_path, ignore_errors=True)
+        shutil.move(site.out, cfg.doc_path)
+    warnings = [w for w in site.warnings if w not in ignored]
+    for w in warnings: print(f'warning: {w}', file=sys.stderr)
+    print(f'{n} pages in {cfg.doc_path}')
+    if warnings: sys.exit(f'{len(warnings)} warnings')

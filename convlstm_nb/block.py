@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TensorFrames', 'frames_of', 'PairOfFrames', 'sequence_dls', 'show_batch', 'show_results', 'SequenceBlock']
 
-# %% ../nbs/40_block.ipynb #c3
+# %% ../nbs/40_block.ipynb #c5
 import numpy as np
 import torch
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ from fasttransform import ItemTransform
 from .core import refusal
 from .viz import show_forecast, show_frames
 
-# %% ../nbs/40_block.ipynb #c6
+# %% ../nbs/40_block.ipynb #c8
 class TensorFrames(TensorBase):
     "A sequence of images, `(T,C,H,W)`, or a batch of them"
     def show(self,
@@ -29,7 +29,7 @@ class TensorFrames(TensorBase):
         "Draw the frames side by side"
         return show_frames(self.as_subclass(torch.Tensor), title=title, ax=ctx)
 
-# %% ../nbs/40_block.ipynb #c7
+# %% ../nbs/40_block.ipynb #c9
 def frames_of(
     o, # Array or tensor, `(T,H,W)` or `(T,C,H,W)`
 )->TensorFrames: # Floating point, `(T,C,H,W)`
@@ -40,7 +40,7 @@ def frames_of(
     if not x.is_floating_point(): raise refusal('o', 'of a floating-point dtype, or bytes', x.dtype, 'scale it first', TypeError)
     return (x[:,None] if x.dim()==3 else x).as_subclass(TensorFrames)
 
-# %% ../nbs/40_block.ipynb #c11
+# %% ../nbs/40_block.ipynb #c13
 class PairOfFrames(ItemTransform):
     "Give both sequences of an item their type"
     def encodes(self, o): return tuple(frames_of(a) for a in o)
@@ -59,7 +59,7 @@ def sequence_dls(
     if len(train) < bs: raise refusal('bs', f"at most {len(train)}, the sequences in `train`", bs)
     return DataLoaders.from_dsets(train, valid, bs=bs, num_workers=num_workers, device=device, after_item=PairOfFrames(), **kwargs)
 
-# %% ../nbs/40_block.ipynb #c15
+# %% ../nbs/40_block.ipynb #c17
 @dispatch
 def show_batch(x:TensorFrames, y:TensorFrames, samples, ctxs=None, max_n=3, **kwargs):
     for known,following in list(samples)[:max_n]: show_forecast(known, following, **kwargs)
@@ -68,7 +68,7 @@ def show_batch(x:TensorFrames, y:TensorFrames, samples, ctxs=None, max_n=3, **kw
 def show_results(x:TensorFrames, y:TensorFrames, samples, outs, ctxs=None, max_n=3, **kwargs):
     for (known,following),(pred,*_) in list(zip(samples, outs))[:max_n]: show_forecast(known, following, pred, **kwargs)
 
-# %% ../nbs/40_block.ipynb #c21
+# %% ../nbs/40_block.ipynb #c23
 def SequenceBlock():
     "A `TransformBlock` for sequences of images"
     return TransformBlock(type_tfms=frames_of)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ForecastHorizon', 'ResetState', 'FreshSequences', 'ForecastPicture', 'KeepBest']
 
-# %% ../nbs/41_callbacks.ipynb #c3
+# %% ../nbs/41_callbacks.ipynb #c5
 from pathlib import Path
 import torch
 from fastcore.basics import store_attr
@@ -14,14 +14,14 @@ from fastai.learner import CastToTensor
 from .core import refusal
 from .layers import ConvLSTM
 
-# %% ../nbs/41_callbacks.ipynb #c9
+# %% ../nbs/41_callbacks.ipynb #c11
 class ForecastHorizon(Callback):
     "Ask the model for as many frames as the target has"
     order = CastToTensor.order + 1 # After the batch has become plain tensors
     def before_batch(self):
         if self.yb: self.learn.xb = (*self.xb, self.y.shape[1])
 
-# %% ../nbs/41_callbacks.ipynb #c12
+# %% ../nbs/41_callbacks.ipynb #c14
 class ResetState(Callback):
     "Forget carried state before training, before validation, and after the fit"
     def before_train(self):     self._reset()
@@ -32,7 +32,7 @@ class ResetState(Callback):
         for m in self.model.modules():
             if isinstance(m, ConvLSTM): m.reset()
 
-# %% ../nbs/41_callbacks.ipynb #c20
+# %% ../nbs/41_callbacks.ipynb #c22
 class FreshSequences(Callback):
     "Turn to new training sequences in every epoch, where the dataset can"
     run_valid = False
@@ -40,7 +40,7 @@ class FreshSequences(Callback):
         ds = self.dls.train_ds
         if hasattr(ds, 'epoch'): ds.epoch = self.seen = getattr(self, 'seen', -1) + 1
 
-# %% ../nbs/41_callbacks.ipynb #c23
+# %% ../nbs/41_callbacks.ipynb #c25
 class ForecastPicture(Callback):
     "Keep a picture of the same forecast after every epoch, in `folder`"
     order = 60 # After the Recorder has its numbers
@@ -64,7 +64,7 @@ class ForecastPicture(Callback):
         save_figure(fig, Path(self.folder)/f'epoch-{self.epoch+1:03}.png')
         plt.close(fig)
 
-# %% ../nbs/41_callbacks.ipynb #c26
+# %% ../nbs/41_callbacks.ipynb #c28
 class KeepBest(Callback):
     "Give the model, at the end of the fit, the weights with the smallest validation loss"
     order = 61 # After the Recorder

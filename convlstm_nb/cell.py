@@ -12,7 +12,7 @@ from torch import nn
 from fastcore.basics import patch
 from .core import (axes, check_frames, check_state, one_of, per_axis, refusal, whole)
 
-# %% ../nbs/01_cell.ipynb #c6
+# %% ../nbs/01_cell.ipynb #c7
 def lstm_gates(
     z, # Pre-activations `i,f,g,o`, stacked on dim 1
     c, # Cell state $C_{t-1}$
@@ -27,7 +27,7 @@ def lstm_gates(
     if co is not None: o = o + co*c
     return o.sigmoid()*c.tanh(), c
 
-# %% ../nbs/01_cell.ipynb #c12
+# %% ../nbs/01_cell.ipynb #c13
 PADDING_MODES = 'zeros','reflect','replicate','circular'
 CONV = {1:F.conv1d, 2:F.conv2d, 3:F.conv3d}
 
@@ -62,7 +62,7 @@ def _check_room(x, pads, mode):
     if any(s < n for s,n in zip(size, least)):
         raise refusal('x', f"at least {least} pixels for `padding_mode='{mode}'`", size, 'take a smaller kernel or another mode')
 
-# %% ../nbs/01_cell.ipynb #c16
+# %% ../nbs/01_cell.ipynb #c17
 class ConvLSTMCell(nn.Module):
     "One step of a ConvLSTM: `h,c = cell(x, (h,c))` (Shi et al. 2015, Eq. 3)"
     def __init__(self,
@@ -77,7 +77,7 @@ class ConvLSTMCell(nn.Module):
         spatial_size=None, # Size of the image, which `peephole='full'` needs
         dilation=1, # Of the input-to-state kernel
         padding_mode:str='zeros', # What stands outside the image: 'zeros', 'reflect', 'replicate', 'circular'
-        norm:str=None, # `'layer'`, `'group'`, `'batch'` or None; see [below](#normalisation)
+        norm:str=None, # `'layer'`, `'group'`, `'batch'` or None; see Normalisation below
         forget_bias:float=1.0, # Initial bias of the forget gate
         device=None, # Of the parameters
         dtype=None, # Of the parameters
@@ -113,7 +113,7 @@ class ConvLSTMCell(nn.Module):
         state = self.start(x, state)
         return self.step(self.read(self.prepare(x)), state)
 
-# %% ../nbs/01_cell.ipynb #c17
+# %% ../nbs/01_cell.ipynb #c18
 GROUPS = {'layer':1, 'group':4}
 BATCH_NORM = {1:nn.BatchNorm1d, 2:nn.BatchNorm2d, 3:nn.BatchNorm3d}
 
@@ -134,7 +134,7 @@ def _finite(name, value):
     if not math.isfinite(value): raise refusal(name, 'finite', value)
     return float(value)
 
-# %% ../nbs/01_cell.ipynb #c19
+# %% ../nbs/01_cell.ipynb #c20
 @patch
 def prepare(self:ConvLSTMCell,
     x, # Frames, `(N,in_channels,*size)`, or None
@@ -164,7 +164,7 @@ def step(self:ConvLSTMCell,
     if normed: z = F.group_norm(z, GROUPS[self.norm], self.norm_weight, self.bias)
     return lstm_gates(z, c, self.weight_ci, self.weight_cf, self.weight_co, drop_c)
 
-# %% ../nbs/01_cell.ipynb #c21
+# %% ../nbs/01_cell.ipynb #c22
 @patch
 def zero_state(self:ConvLSTMCell,
     batch_size:int, # Sequences
@@ -194,7 +194,7 @@ def start(self:ConvLSTMCell,
     if state is None: return self.zero_state(batch, size)
     return check_state(state, (batch,self.hidden_channels,*size), self.weight_hh)
 
-# %% ../nbs/01_cell.ipynb #c23
+# %% ../nbs/01_cell.ipynb #c24
 @patch
 @torch.no_grad()
 def reset_parameters(self:ConvLSTMCell):

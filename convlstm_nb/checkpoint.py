@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from . import __version__
 from .core import atomic_path, refusal
 from .models.forecaster import EncoderForecaster
@@ -27,7 +27,7 @@ def to_json(
     return o
 
 def from_json(
-    o, # What `to_json` made
+    o, # What to_json made
 ):
     "The inverse of `to_json`"
     if isinstance(o, list): return [from_json(v) for v in o]
@@ -78,11 +78,12 @@ def save_model(
     "Write the weights and the recipe of `model`"
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder/WEIGHTS) as part: save_file({k:v.detach().cpu().contiguous() for k,v in model.state_dict().items()}, part)
+    weights = {k:v.detach().cpu().contiguous() for k,v in model.state_dict().items()}
+    with atomic_path(folder/WEIGHTS) as part: part.write_bytes(save(weights))
     write_json(folder/CONFIG, dict(convlstm_nb=__version__, model=spec, **config))
 
 def load_config(
-    folder, # A folder that `save_model` wrote
+    folder, # A folder that save_model wrote
 )->dict: # With at least `model`
     "Read the recipe of a saved model"
     folder = Path(folder)
@@ -94,7 +95,7 @@ def load_config(
     return config
 
 def load_model(
-    folder, # A folder that `save_model` wrote
+    folder, # A folder that save_model wrote
     device='cpu', # Where the model goes
 ): # The model, in `eval` mode
     "Build a saved model again"

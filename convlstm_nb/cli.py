@@ -7,7 +7,7 @@ __all__ = ['PAPER_DATA', 'PAPER_TRAIN', 'PRESETS', 'OPTIMIZERS', 'recipe', 'pres
            'fit', 'train_run', 'score_run', 'show_run', 'run_model', 'check_range', 'predict_run', 'cut_windows',
            'evaluate_run', 'one_line_errors', 'convlstm_train', 'convlstm_predict', 'convlstm_evaluate', 'check_device']
 
-# %% ../nbs/50_cli.ipynb #c3
+# %% ../nbs/50_cli.ipynb #c5
 import os, sys, time, warnings
 from contextlib import contextmanager
 from functools import partial
@@ -34,9 +34,9 @@ from .models.papers import PAPERS
 from .readers import free_path, read_frames, write_frames
 from .viz import animate_forecast, save_figure, show_forecast
 
-# %% ../nbs/50_cli.ipynb #c6
+# %% ../nbs/50_cli.ipynb #c8
 def recipe(
-    **args # Arguments of `EncoderForecaster`
+    **args # Arguments of EncoderForecaster
 )->dict:
     "A model's recipe"
     return {'class':'EncoderForecaster', 'args':dict(in_channels=1, **args)}
@@ -55,7 +55,7 @@ PRESETS = {
 
 OPTIMIZERS = {'adam':Adam, 'rmsprop':partial(RMSProp, sqr_mom=.9)}
 
-# %% ../nbs/50_cli.ipynb #c10
+# %% ../nbs/50_cli.ipynb #c12
 def preset_data(
     data:dict, # The `data` of a preset
     seed:int=0, # Another seed, other training sequences
@@ -71,7 +71,7 @@ def batches(
     "Go through a dataset in order"
     return torch.utils.data.DataLoader(ds, batch_size=bs)
 
-# %% ../nbs/50_cli.ipynb #c13
+# %% ../nbs/50_cli.ipynb #c15
 def new_folder(
     parent, # Folder of runs
     name:str, # Wanted name
@@ -104,7 +104,7 @@ def fit(learn, train, cbs):
     if train['schedule']=='one_cycle': learn.fit_one_cycle(train['epochs'], train['lr'], cbs=cbs)
     else: learn.fit(train['epochs'], train['lr'], cbs=cbs)
 
-# %% ../nbs/50_cli.ipynb #c14
+# %% ../nbs/50_cli.ipynb #c16
 def train_run(
     preset, # Name of a preset, or one like those of `PRESETS`
     folder, # An empty folder for the run
@@ -159,7 +159,7 @@ def show_run(
     save_figure(show_forecast(x[:3], y[:3], pred[:3]), Path(folder)/'forecast.png')
     animate_forecast(x, y, pred, path=Path(folder)/'forecast.gif')
 
-# %% ../nbs/50_cli.ipynb #c23
+# %% ../nbs/50_cli.ipynb #c25
 def run_model(
     run, # Folder of a run
 ): # The model, and its config
@@ -191,7 +191,7 @@ def predict_run(
     if horizon is None: horizon = config.get('data',{}).get('motion',{}).get('horizon', 10)
     return write_frames(out, forecast(model, x, whole('horizon', horizon)), layout, force)
 
-# %% ../nbs/50_cli.ipynb #c26
+# %% ../nbs/50_cli.ipynb #c28
 def cut_windows(
     x, # `(B,T,C,H,W)`
     context:int, # Known frames
@@ -225,7 +225,7 @@ def evaluate_run(
     write_json(path, scores)
     return scores,path
 
-# %% ../nbs/50_cli.ipynb #c29
+# %% ../nbs/50_cli.ipynb #c31
 @contextmanager
 def one_line_errors(
     command:str, # Its name
@@ -239,7 +239,7 @@ def one_line_errors(
         print(f"{command}: stopped", file=sys.stderr)
         sys.exit(130)
 
-# %% ../nbs/50_cli.ipynb #c30
+# %% ../nbs/50_cli.ipynb #c32
 @call_parse
 def convlstm_train(
     preset:str='quick', # What to train: quick, or shi2015-1layer, -2layer, -3layer, -2layer-1x1, -3layer-1x1, -fclstm

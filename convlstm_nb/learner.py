@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LOSSES', 'target_mean', 'channels', 'frame_scores', 'convlstm_learner', 'new_forecaster', 'evaluating', 'forecast']
 
-# %% ../nbs/42_learner.ipynb #c3
+# %% ../nbs/42_learner.ipynb #c5
 from contextlib import contextmanager
 from functools import partial
 import torch
@@ -20,7 +20,7 @@ from .models.forecaster import EncoderForecaster
 from .layers import ConvLSTM
 from .callbacks import ForecastHorizon, FreshSequences, ResetState
 
-# %% ../nbs/42_learner.ipynb #c9
+# %% ../nbs/42_learner.ipynb #c11
 def target_mean(
     dls, # DataLoaders of `(known,next)`
     n:int=64, # Sequences to look at
@@ -37,7 +37,7 @@ def channels(
     x,y = dls.train_ds[0]
     return x.shape[1],y.shape[1]
 
-# %% ../nbs/42_learner.ipynb #c12
+# %% ../nbs/42_learner.ipynb #c14
 LOSSES = {'sigmoid':FrameBCE, 'identity':FrameMSE}
 
 def frame_scores(
@@ -48,14 +48,14 @@ def frame_scores(
 
 def convlstm_learner(
     dls, # DataLoaders of `(known,next)`
-    model=None, # A forecaster; a new `EncoderForecaster` for these data if None
+    model=None, # A forecaster; a new EncoderForecaster for these data if None
     *,
     loss_func=None, # By default the one that fits `model.output`
     metrics:list=None, # By default squared and absolute error per frame, and the cross-entropy per sequence
     cbs:list=None, # More callbacks
     clip:float=1.0, # Largest norm of the gradient
     learner_kwargs:dict=None, # Other arguments of fastai's `Learner`
-    **kwargs # Arguments of the new `EncoderForecaster`
+    **kwargs, # Arguments of the new EncoderForecaster
 )->Learner:
     "Put together a Learner that trains a forecaster"
     if model is None: model = new_forecaster(dls, **kwargs)
@@ -67,13 +67,13 @@ def convlstm_learner(
 
 def new_forecaster(
     dls, # DataLoaders of `(known,next)`
-    **kwargs # Arguments of `EncoderForecaster`
+    **kwargs, # Arguments of EncoderForecaster
 )->EncoderForecaster:
     "A forecaster for these data, which starts from their mean"
     n_in,n_out = channels(dls)
     return EncoderForecaster(n_in, out_channels=n_out, **kwargs).start_from_mean(target_mean(dls))
 
-# %% ../nbs/42_learner.ipynb #c21
+# %% ../nbs/42_learner.ipynb #c23
 @contextmanager
 def evaluating(
     model, # Any module

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['paired', 'sequence_cross_entropy', 'FrameLoss', 'FrameBCE', 'FrameMSE']
 
-# %% ../nbs/20_losses.ipynb #c2
+# %% ../nbs/20_losses.ipynb #c3
 import torch
 from torch import nn
 from torch.nn import functional as F
 from .core import refusal, one_of
 
-# %% ../nbs/20_losses.ipynb #c6
+# %% ../nbs/20_losses.ipynb #c7
 def _plain(t): return t if type(t) is torch.Tensor else t.as_subclass(torch.Tensor)  # fastai's tensor types do not mix
 
 def paired(
@@ -25,7 +25,7 @@ def paired(
     dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
     return tuple(_plain(t).to(dtype) for t in (pred,target))
 
-# %% ../nbs/20_losses.ipynb #c10
+# %% ../nbs/20_losses.ipynb #c11
 def sequence_cross_entropy(
     logits, # Forecast before the sigmoid, `(B,T,C,H,W)`
     target, # What happened, in [0,1], of the same shape
@@ -34,7 +34,7 @@ def sequence_cross_entropy(
     logits,target = paired(logits, target, 'logits')
     return F.binary_cross_entropy_with_logits(logits, target, reduction='sum')/len(logits)
 
-# %% ../nbs/20_losses.ipynb #c19
+# %% ../nbs/20_losses.ipynb #c20
 class FrameLoss(nn.Module):
     "A loss between a forecast and its target, with the `output` function that turns the forecast into frames"
     output = 'identity'
@@ -47,7 +47,7 @@ class FrameLoss(nn.Module):
     def activation(self, pred): return pred
     def decodes(self, frames): return frames
 
-# %% ../nbs/20_losses.ipynb #c21
+# %% ../nbs/20_losses.ipynb #c22
 class FrameBCE(FrameLoss):
     "Binary cross-entropy of logits, per pixel; the frames are their sigmoid"
     output = 'sigmoid'
@@ -60,7 +60,7 @@ class FrameBCE(FrameLoss):
 
     def activation(self, logits): return logits.to(torch.promote_types(logits.dtype, torch.float32)).sigmoid()
 
-# %% ../nbs/20_losses.ipynb #c26
+# %% ../nbs/20_losses.ipynb #c27
 class FrameMSE(FrameLoss):
     "Squared error per pixel; the forecast is the frames themselves"
     def forward(self,

@@ -6,13 +6,13 @@
 __all__ = ['EPS', 'ERRORS', 'TRIVIAL', 'SCORE_TITLES', 'frame_mse', 'frame_mae', 'ForecastScores', 'black', 'persistence',
            'MeanFrame', 'trivial_forecasts', 'score_forecasts', 'best_trivial', 'skill', 'score_table']
 
-# %% ../nbs/21_metrics.ipynb #c2
+# %% ../nbs/21_metrics.ipynb #c3
 import math, torch
 from fastcore.basics import store_attr
 from .core import refusal, whole, one_of
 from .losses import paired
 
-# %% ../nbs/21_metrics.ipynb #c6
+# %% ../nbs/21_metrics.ipynb #c7
 def _frame_sum(error): return error.flatten(2).sum(-1)  # (B,T,C,...) -> (B,T)
 
 def frame_mse(
@@ -33,7 +33,7 @@ def frame_mae(
     pred,target = paired(pred if activation is None else activation(pred), target)
     return _frame_sum((pred-target).abs()).mean()
 
-# %% ../nbs/21_metrics.ipynb #c13
+# %% ../nbs/21_metrics.ipynb #c14
 EPS = 1e-6
 
 def _mse(p, y): return (p-y)**2
@@ -44,7 +44,7 @@ def _bce(p, y):
 
 ERRORS = {'mse':_mse, 'mae':_mae, 'bce':_bce}
 
-# %% ../nbs/21_metrics.ipynb #c15
+# %% ../nbs/21_metrics.ipynb #c16
 def _double(t): return (t.cpu() if t.device.type=='mps' else t).double()  # Apple's GPUs have no float64
 
 class ForecastScores:
@@ -69,7 +69,7 @@ class ForecastScores:
         if not self.count: raise ValueError("there are no scores yet: call `update` with a batch first")
         return {n: (s/self.count).tolist() for n,s in self.sums.items()}
 
-# %% ../nbs/21_metrics.ipynb #c26
+# %% ../nbs/21_metrics.ipynb #c27
 def black(
     x,           # Known frames, `(B,T,C,H,W)`
     horizon:int, # Frames to forecast
@@ -84,7 +84,7 @@ def persistence(
     "Forecast that nothing moves: the last frame, again and again"
     return x[:,-1:].expand(-1, whole('horizon', horizon), *x.shape[2:])
 
-# %% ../nbs/21_metrics.ipynb #c29
+# %% ../nbs/21_metrics.ipynb #c30
 class MeanFrame:
     "Forecast the same mean image always"
     def __init__(self,
@@ -111,7 +111,7 @@ class MeanFrame:
         frame = self.frame.to(x.device)
         return frame.expand(len(x), whole('horizon', horizon), *frame.shape)
 
-# %% ../nbs/21_metrics.ipynb #c34
+# %% ../nbs/21_metrics.ipynb #c35
 TRIVIAL = ('black','mean','persistence')
 
 def trivial_forecasts(
@@ -120,7 +120,7 @@ def trivial_forecasts(
     "The forecasts that need no model"
     return dict(zip(TRIVIAL, (black, MeanFrame.fit(batches), persistence)))
 
-# %% ../nbs/21_metrics.ipynb #c36
+# %% ../nbs/21_metrics.ipynb #c37
 @torch.no_grad()
 def score_forecasts(
     forecasts:dict, # `{name: fn(x, horizon)}`, each returning frames `(B,horizon,C,H,W)`
@@ -136,11 +136,11 @@ def score_forecasts(
             scores[name].update(pred, y)
     return {name: s.compute() for name,s in scores.items()}
 
-# %% ../nbs/21_metrics.ipynb #c42
+# %% ../nbs/21_metrics.ipynb #c43
 def _mean(scores, name, score): return sum(scores[name][score])/len(scores[name][score])
 
 def best_trivial(
-    scores:dict,     # As from `score_forecasts`
+    scores:dict,     # As from score_forecasts
     score:str='mse', # Which score to compare
 )->str: # Its name
     "The trivial forecast with the smallest mean over the lead times"
@@ -150,7 +150,7 @@ def best_trivial(
     return min(names, key=lambda n: _mean(scores, n, score))
 
 def skill(
-    scores:dict,      # As from `score_forecasts`
+    scores:dict,      # As from score_forecasts
     score:str='mse',  # Which score to compare
     name:str='model', # Whose skill
 )->float: # Percent; negative where the trivial forecast is better
@@ -158,7 +158,7 @@ def skill(
     base = _mean(scores, best_trivial(scores, score), score)
     return 100*(1 - _mean(scores, name, score)/base) if base else math.nan
 
-# %% ../nbs/21_metrics.ipynb #c46
+# %% ../nbs/21_metrics.ipynb #c47
 SCORE_TITLES = {'mse':'Squared error per frame (sum over pixels)', 'mae':'Absolute error per frame (sum over pixels)',
            'bce':'Binary cross-entropy per frame (sum over pixels)'}
 
@@ -170,9 +170,9 @@ def _aligned(table): # Rows of strings -> text, first column to the left
     widths = [max(map(len, column)) for column in zip(*table)]
     return '\n'.join('  '.join([row[0].ljust(widths[0]), *(c.rjust(w) for c,w in zip(row[1:],widths[1:]))]) for row in table)
 
-# %% ../nbs/21_metrics.ipynb #c47
+# %% ../nbs/21_metrics.ipynb #c48
 def score_table(
-    scores:dict,     # As from `score_forecasts`
+    scores:dict,     # As from score_forecasts
     score:str='mse', # Which score: 'mse', 'mae' or 'bce'
 )->str: # A title, and one row for each forecast
     "Write one score of all forecasts as a table, lead times across"
@@ -184,6 +184,6 @@ def score_table(
     def row(n):
         gain = [] if not skilled else [''] if n in TRIVIAL else [f"{skill(scores, score, n):.1f} %"]
         return [n, f"{_mean(scores, n, score):.{d}f}", *gain, *(f"{scores[n][score][t]:.{d}f}" for t in leads)]
-    under = f"; skill: how far under {best_trivial(scores, score)!r}, the best without a model" if skilled else ''
+    under = f"\nskill: how far under {best_trivial(scores, score)!r}, the best without a model" if skilled else ''
     head  = ['forecast', 'mean', *['skill']*skilled, *(f"+{t+1}" for t in leads)]
-    return f"{SCORE_TITLES[score]}, lower is better{under}\n" + _aligned([head, *map(row, names)])
+    return f"{SCORE_TITLES[score]}, lower is better\n" + _aligned([head, *map(row, names)]) + under

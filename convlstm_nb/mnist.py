@@ -6,7 +6,7 @@
 __all__ = ['SPLITS', 'split_rows', 'read_idx', 'write_idx', 'find_idx', 'load_digits', 'pack_pngs', 'download_digits', 'bounce',
            'draw_digits', 'resize_digits', 'MovingMNIST', 'check_motion', 'draw_motion']
 
-# %% ../nbs/31_mnist.ipynb #c2
+# %% ../nbs/31_mnist.ipynb #c3
 import gzip, math, os, struct, zlib, numpy as np, torch
 from operator import index
 from importlib.resources import files
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from fastcore.basics import patch, store_attr
 from .core import atomic_path, refusal, whole, one_of
 
-# %% ../nbs/31_mnist.ipynb #c5
+# %% ../nbs/31_mnist.ipynb #c7
 SPLITS = {'train':'train', 'valid':'train', 'test':'t10k'} # The MNIST file that each split is cut from
 
 def split_rows(
@@ -26,7 +26,7 @@ def split_rows(
     rows = {'train':slice(0,55_000), 'valid':slice(55_000,60_000), 'test':slice(0,10_000)}
     return rows[one_of('split', split, tuple(rows))]
 
-# %% ../nbs/31_mnist.ipynb #c8
+# %% ../nbs/31_mnist.ipynb #c10
 def read_idx(
     path, # An idx file of bytes; gzipped if it ends in `.gz`
 )->np.ndarray: # uint8
@@ -50,7 +50,7 @@ def read_idx(
         raise refusal(path, f"a file of {claim} bytes, as its header says", 'more' if len(data)>n else 'fewer')
     return np.frombuffer(data, np.uint8).reshape(shape)
 
-# %% ../nbs/31_mnist.ipynb #c10
+# %% ../nbs/31_mnist.ipynb #c12
 def write_idx(
     path,              # Where to write it
     array:np.ndarray,  # uint8
@@ -59,7 +59,7 @@ def write_idx(
     head = bytes([0,0,8,array.ndim]) + struct.pack(f'>{array.ndim}I', *array.shape)
     with atomic_path(path) as part: part.write_bytes(head + array.tobytes())
 
-# %% ../nbs/31_mnist.ipynb #c14
+# %% ../nbs/31_mnist.ipynb #c16
 def find_idx(
     folder,   # Where MNIST's files are
     stem:str, # The file's name, without `.gz`
@@ -70,10 +70,10 @@ def find_idx(
         raise refusal('folder', f"a folder with MNIST's file {stem} or {stem}.gz", f"{str(folder)!r}, which has neither")
     return found[0]
 
-# %% ../nbs/31_mnist.ipynb #c17
+# %% ../nbs/31_mnist.ipynb #c19
 def load_digits(
     split:str='train', # 'train', 'valid' or 'test': no digit is in two of them
-    folder=None,       # A folder with MNIST's idx files, as from `download_digits`; the embedded digits by default
+    folder=None,       # A folder with MNIST's idx files, as from download_digits; the embedded digits by default
 )->np.ndarray: # `(N,28,28)` uint8
     "Load the digits of a split"
     rows = split_rows(split)
@@ -85,7 +85,7 @@ def load_digits(
         path, f"images of 28 x 28, more than {rows.start} of them", ' x '.join(map(str, images.shape)))
     return images[rows].copy()
 
-# %% ../nbs/31_mnist.ipynb #c25
+# %% ../nbs/31_mnist.ipynb #c27
 def pack_pngs(
     folder, # Folder of `<digit>/<number>.png`
     path,   # The idx file to write
@@ -105,7 +105,7 @@ def download_digits()->Path: # The folder, for `load_digits`
         if not path.exists(): pack_pngs(folder/pngs, path)
     return folder
 
-# %% ../nbs/31_mnist.ipynb #c30
+# %% ../nbs/31_mnist.ipynb #c32
 def bounce(
     start,     # Positions at the first frame, in `[0,room]`
     velocity,  # Pixels a frame, of the same shape
@@ -118,7 +118,7 @@ def bounce(
     back = ring > room
     return np.where(back, 2*room-ring, ring), velocity[...,None,:]*np.where(back, -1, 1)
 
-# %% ../nbs/31_mnist.ipynb #c35
+# %% ../nbs/31_mnist.ipynb #c37
 def draw_digits(
     images,   # `(N,d,d)` digits
     corners,  # `(N,T,2)` row and column of their upper left corners, integers
@@ -133,7 +133,7 @@ def draw_digits(
         windows[at] = np.maximum(windows[at], image)
     return canvas
 
-# %% ../nbs/31_mnist.ipynb #c40
+# %% ../nbs/31_mnist.ipynb #c42
 def resize_digits(
     digits:np.ndarray, # `(N,h,w)` uint8
     size:int,          # New side
@@ -142,7 +142,7 @@ def resize_digits(
     if digits.shape[1:] == (size,size): return digits
     return F.interpolate(torch.tensor(digits)[:,None], size=(size,size), mode='bilinear', antialias=True)[:,0].numpy()
 
-# %% ../nbs/31_mnist.ipynb #c43
+# %% ../nbs/31_mnist.ipynb #c45
 class MovingMNIST(Dataset):
     "Sequences of moving digits: `x,y = ds[i]`, the known frames and those to forecast (Shi et al., section 4.1)"
     def __init__(self,
@@ -156,7 +156,7 @@ class MovingMNIST(Dataset):
         digit_size:int=28,   # Side of a digit, pixels
         speed:tuple=(3,5),   # Lowest and highest speed, pixels a frame
         pool:int=None,       # Use only this many digits, the first ones; the paper uses 500
-        digits=None,         # `(N,h,w)` uint8 images to use instead, from `load_digits` say
+        digits=None,         # `(N,h,w)` uint8 images to use instead, from load_digits say
         fresh:bool=False,    # New sequences in each `epoch`, rather than always the same?
         seed:int=0,          # Another seed, other sequences
     ):
@@ -179,9 +179,9 @@ class MovingMNIST(Dataset):
         frames = torch.from_numpy(np.divide(self._frames(i), 255, dtype=np.float32))
         return frames[:self.context],frames[self.context:]
 
-# %% ../nbs/31_mnist.ipynb #c45
+# %% ../nbs/31_mnist.ipynb #c47
 def check_motion(
-    ds,     # A `MovingMNIST`, arguments stored
+    ds,     # A MovingMNIST, arguments stored
     digits, # `(N,h,w)` uint8
 ): # The digits to use
     "Check the arguments of `MovingMNIST`"
@@ -198,9 +198,9 @@ def check_motion(
         raise refusal('pool', f"at most {len(digits)}, the digits there are", ds.pool)
     return resize_digits(digits[:ds.pool], ds.digit_size)
 
-# %% ../nbs/31_mnist.ipynb #c46
+# %% ../nbs/31_mnist.ipynb #c48
 def draw_motion(
-    ds,    # A `MovingMNIST`
+    ds,    # A MovingMNIST
     i:int, # Number of the sequence
 ): # Images `(N,d,d)`; positions and velocities of their corners, `(N,T,2)`
     "Draw the random numbers of one sequence: start and direction uniform, speed uniform in `ds.speed`"
@@ -214,7 +214,7 @@ def draw_motion(
     velocity = np.stack([np.sin(angle), np.cos(angle)], -1)*speed[:,None]
     return ds.digits[which], *bounce(start, velocity, ds.context+ds.horizon, ds.size-ds.digit_size)
 
-# %% ../nbs/31_mnist.ipynb #c60
+# %% ../nbs/31_mnist.ipynb #c62
 @patch
 def trajectory(self:MovingMNIST,
     i:int, # Number of the sequence
@@ -222,7 +222,7 @@ def trajectory(self:MovingMNIST,
     "Row and column of each digit's upper left corner, and its pixels a frame, over context and horizon"
     return draw_motion(self, i)[1:]
 
-# %% ../nbs/31_mnist.ipynb #c71
+# %% ../nbs/31_mnist.ipynb #c73
 @patch
 def mean_frame(self:MovingMNIST,
     n:int=256, # Sequences to average over, the first ones

@@ -96,7 +96,7 @@ def free_path(
 def write_frames(
     path, # A `.npy` or `.npz` file
     x:torch.Tensor, # `(B,T,C,H,W)`
-    layout:str, # As from `read_frames`
+    layout:str, # As from read_frames
     force:bool=False, # Overwrite a file that is there?
 )->tuple: # Shape that was written
     "Write sequences in the layout that was read"

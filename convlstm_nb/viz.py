@@ -7,7 +7,7 @@ __all__ = ['STYLE', 'GREYS', 'COLORS', 'BORDER', 'HEADER', 'as_frames', 'forecas
            'strip_gap', 'frame_strip', 'strip_axes', 'show_frames', 'time_labels', 'show_forecast', 'plot_lead_times',
            'palette_index', 'draw_panel', 'animate_forecast', 'save_figure']
 
-# %% ../nbs/22_viz.ipynb #c2
+# %% ../nbs/22_viz.ipynb #c3
 import numpy as np, torch
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .core import atomic_path, refusal
 from .metrics import SCORE_TITLES, TRIVIAL
 
-# %% ../nbs/22_viz.ipynb #c7
+# %% ../nbs/22_viz.ipynb #c9
 def as_frames(
     x,        # Tensor or array: `(T,H,W)`, `(T,C,H,W)` or `(B,T,C,H,W)`, with one channel
     name:str, # The argument, for the message
@@ -30,7 +30,7 @@ def as_frames(
         raise refusal(name, '(T,H,W), (T,C,H,W) or (B,T,C,H,W) with one channel', f"shape {tuple(x.shape)}", hint)
     return x[:,:,0].numpy()
 
-# %% ../nbs/22_viz.ipynb #c10
+# %% ../nbs/22_viz.ipynb #c12
 def forecast_parts(
     context,       # Known frames
     target=None,   # What happened next
@@ -46,7 +46,7 @@ def forecast_parts(
         if got != want: raise refusal(n, f"frames {want} to go with the others", got)
     return tuple(parts.get(n) for n in ('context','target','forecast'))
 
-# %% ../nbs/22_viz.ipynb #c13
+# %% ../nbs/22_viz.ipynb #c15
 def grey_limits(
     *observed, # Arrays of observed frames, or None
 ): # `(black,white)`
@@ -55,7 +55,7 @@ def grey_limits(
     lo,hi  = (float(values.min()),float(values.max())) if len(values) else (0.,1.)
     return lo, hi if hi>lo else lo+1
 
-# %% ../nbs/22_viz.ipynb #c16
+# %% ../nbs/22_viz.ipynb #c18
 STYLE = {'font.size':8, 'axes.titlesize':9, 'axes.labelsize':8, 'figure.dpi':100, 'savefig.dpi':100,
          'axes.spines.top':False, 'axes.spines.right':False, 'legend.frameon':False, 'lines.linewidth':1.4}
 
@@ -67,7 +67,7 @@ def figure_style():
     try: yield
     finally: plt.rcParams.update(before)
 
-# %% ../nbs/22_viz.ipynb #c19
+# %% ../nbs/22_viz.ipynb #c21
 def strip_gap(w): return max(1, w//16)  # Columns between two frames
 
 def frame_strip(
@@ -80,7 +80,7 @@ def frame_strip(
     strip[...,:w] = frames.swapaxes(0,1)
     return strip.reshape(h,-1)[:,:-gap], np.arange(t)*(w+gap) + (w-1)/2
 
-# %% ../nbs/22_viz.ipynb #c21
+# %% ../nbs/22_viz.ipynb #c23
 def strip_axes(
     rows:int,   # Strips, one above the other
     frames:int, # Frames in the longest
@@ -97,7 +97,7 @@ def strip_axes(
         ax.set_yticks([])
     return axs[:,0]
 
-# %% ../nbs/22_viz.ipynb #c22
+# %% ../nbs/22_viz.ipynb #c24
 def show_frames(
     frames,            # `(T,H,W)` or `(T,C,H,W)`
     title:str=None,    # Above the strip
@@ -117,7 +117,7 @@ def show_frames(
         ax.set_title(title, loc='left')
     return ax
 
-# %% ../nbs/22_viz.ipynb #c26
+# %% ../nbs/22_viz.ipynb #c28
 def time_labels(
     known:int,   # Known frames
     horizon:int, # Frames forecast
@@ -125,7 +125,7 @@ def time_labels(
     "Name frames by their time, `t0` being the last known one"
     return [f"t{t}" for t in range(1-known, 0)] + ['t0'] + [f"+{t+1}" for t in range(horizon)]
 
-# %% ../nbs/22_viz.ipynb #c28
+# %% ../nbs/22_viz.ipynb #c30
 def show_forecast(
     context,          # Known frames: `(T,H,W)`, `(T,C,H,W)`, or a batch `(B,T,C,H,W)`
     target=None,      # What happened next, likewise
@@ -156,9 +156,9 @@ def show_forecast(
         if title: axs[0].figure.suptitle(title)
     return axs[0].figure
 
-# %% ../nbs/22_viz.ipynb #c36
+# %% ../nbs/22_viz.ipynb #c38
 def plot_lead_times(
-    scores:dict,     # `{name: {score: [one value for each lead time]}}`, as from `score_forecasts`
+    scores:dict,     # `{name: {score: [one value for each lead time]}}`, as from score_forecasts
     score:str='mse', # Which score to draw
     title:str=None,  # Above the plot
 ): # The figure
@@ -176,7 +176,7 @@ def plot_lead_times(
         ax.legend(loc='upper left', bbox_to_anchor=(1,1))
     return fig
 
-# %% ../nbs/22_viz.ipynb #c40
+# %% ../nbs/22_viz.ipynb #c42
 GREYS  = 64  # Grey levels, entries 0..63 of the palette
 COLORS = dict(paper=(255,255,255), input=(190,190,190), truth=(70,70,70), forecast=(213,94,0))
 _entry = {n: GREYS+i for i,n in enumerate(COLORS)}
@@ -194,7 +194,7 @@ def palette_index(
     level = np.clip((frames-lo)/(hi-lo), 0, 1)*(GREYS-1)
     return np.where(np.isnan(level), _entry['paper'], np.nan_to_num(level).round()).astype(np.uint8)
 
-# %% ../nbs/22_viz.ipynb #c43
+# %% ../nbs/22_viz.ipynb #c45
 BORDER,HEADER = 3,14 # pixels
 
 def draw_panel(
@@ -209,7 +209,7 @@ def draw_panel(
     ImageDraw.Draw(header).text((1,1), f"{kind} {when}", fill=0, font=ImageFont.load_default())
     return Image.fromarray(np.concatenate([palette_index(np.array(header), 0, 255), frame]))
 
-# %% ../nbs/22_viz.ipynb #c46
+# %% ../nbs/22_viz.ipynb #c48
 def animate_forecast(
     context,       # Known frames: `(T,H,W)`, `(T,C,H,W)`, or a batch `(B,T,C,H,W)` to see in a row
     target=None,   # What happened next, likewise
@@ -240,7 +240,7 @@ def _side_by_side(panels, gap=4):
     row.putpalette(_palette())
     return row
 
-# %% ../nbs/22_viz.ipynb #c55
+# %% ../nbs/22_viz.ipynb #c57
 def save_figure(
     fig,  # A figure
     path, # Where to write it: `.png`, `.svg` or `.pdf`

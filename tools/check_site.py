@@ -31,6 +31,7 @@ return {
   found: {
     'raw TeX':             grep(/\$\$|\\[()[\]]|\\[a-zA-Z]{2,}|\$[^\s$][^$\n]*[\\_^{=+*/-][^$\n]*\$/),
     'raw Markdown':        grep(/^\s*:::|\]\(|^\s*#\||\*\*\S/),
+    'link inside of code': all('pre').map(e => e.textContent.match(/.{0,60}\]\(\/?[\w.\/-]+\.html.{0,20}/)).filter(m => m).map(m => m[0]),
     'equation not set':    all('.math').filter(e => !e.querySelector('.katex, mjx-container')).map(say),
     'equation in error':   all('.katex-error, mjx-merror').map(say),
     'picture missing':     all('img').filter(e => !e.naturalWidth).map(say),
@@ -147,6 +148,7 @@ breaks = {
     '<p>the sum $x+y$ of both</p>':                                 'raw TeX',
     '<p>a \\(z, never closed</p>':                                  'raw TeX',
     '<p>::: {.callout-note}</p>':                                   'raw Markdown',
+    '<pre>x, # a [`cell`](/cell.html#cell)</pre>':                  'link inside of code',
     '<span class="math inline">x</span>':                           'equation not set',
     '<span class="katex-error">x</span>':                           'equation in error',
     '<img src="nothing.png" alt="x">':                              'picture missing',

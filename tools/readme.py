@@ -9,6 +9,7 @@ from nbconvert import MarkdownExporter
 top = Path(__file__).parent.parent
 re_directive = re.compile(r'^#\|[ \t]*(.*?)[ \t]*(?:\n|\Z)', flags=re.M)
 re_hide = re.compile(r'(hide|exporti?|default_exp.*|include: *false)')
+re_silent = re.compile(r'echo: *false')
 re_link = re.compile(r'(\]\(|\b(?:src|href)=")([^)"\s#]+)')
 re_page = re.compile(r'((?:[\w-]+/)*)(?:\d+[a-zA-Z0-9]*_)?([\w-]+)\.(?:ipynb|qmd)')
 
@@ -20,10 +21,11 @@ def visible(cell):
     "`cell` as a reader sees it, without directives and without the pictures it draws; `None` if hidden"
     if cell.cell_type=='raw': return
     if cell.cell_type=='markdown': return cell
-    if any(map(re_hide.fullmatch, re_directive.findall(cell.source))): return
-    cell.source = re_directive.sub('', cell.source).strip()
+    directives = re_directive.findall(cell.source)
+    if any(map(re_hide.fullmatch, directives)): return
+    cell.source = '' if any(map(re_silent.fullmatch, directives)) else re_directive.sub('', cell.source).strip()
     cell.outputs = [o for o in cell.outputs if o.get('name')=='stdout' or is_text(o.get('data', {}))]
-    return cell if cell.source else None
+    return cell if cell.source or cell.outputs else None
 
 def link(url, site):
     "`url` of nbs/index.ipynb, as README.md needs it: a page is on the `site`, a file in the repository"
@@ -38,6 +40,7 @@ def readme(nb, site):
     md,_ = MarkdownExporter().from_notebook_node(nb)
     md = re_link.sub(lambda m: m[1]+link(m[2], site), md)
     md = re.sub(r'[ \t]+$', '', md, flags=re.M)
+    md = re.sub(r'```python\s*```\n', '', md) # of a cell that shows its output alone
     return re.sub(r'\n{3,}', '\n\n', md).strip() + '\n'
 
 @call_parse

@@ -22,7 +22,7 @@ PAPERS = {
 def paper_model(
     name:str, # One of `PAPERS`
     in_channels:int=1, # Channels of a frame
-    **kwargs # Arguments of `EncoderForecaster` that replace the published ones
+    **kwargs, # Arguments of EncoderForecaster that replace the published ones
 )->EncoderForecaster:
     "Build a published model"
     return EncoderForecaster(in_channels, **dict(PAPERS[one_of('name', name, list(PAPERS))], **kwargs))

@@ -7,7 +7,7 @@ here = Path(__file__).parent
 config = ConfigParser(delimiters='=')
 config.read(here/'settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
-dev, site = cfg['dev_requirements'].split(), cfg['site_requirements'].split()
+extras = {name: cfg[f'{name}_requirements'].split() for name in ('dev','site','keras')}
 
 setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
@@ -18,7 +18,7 @@ setup(
                  'Programming Language :: Python :: 3', 'Topic :: Scientific/Engineering :: Image Processing'],
     packages=find_packages(include=['convlstm_nb', 'convlstm_nb.*']), package_data={'convlstm_nb': ['data/*']},
     python_requires=f">={cfg['min_python']}", install_requires=cfg['requirements'].split(),
-    extras_require={'dev': dev, 'site': site},
+    extras_require=extras,
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
     zip_safe=False,
 )

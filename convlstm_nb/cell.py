@@ -77,7 +77,7 @@ class ConvLSTMCell(nn.Module):
         spatial_size=None, # Size of the image, which `peephole='full'` needs
         dilation=1, # Of the input-to-state kernel
         padding_mode:str='zeros', # What stands outside the image: 'zeros', 'reflect', 'replicate', 'circular'
-        norm:str=None, # `'layer'`, `'group'`, `'batch'` or None; see Normalisation below
+        norm:str=None, # `'layer'` or `'group'` of the gates, `'batch'` of the frame, or None
         forget_bias:float=1.0, # Initial bias of the forget gate
         device=None, # Of the parameters
         dtype=None, # Of the parameters

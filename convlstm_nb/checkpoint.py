@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from . import __version__
 from .core import atomic_path, refusal
-from .models.forecaster import EncoderForecaster
+from .models.forecaster import EncoderForecaster, NextFrameForecaster
 
 # %% ../nbs/43_checkpoint.ipynb #c6
 def to_json(
@@ -53,7 +53,7 @@ def read_json(
         raise refusal(path, f"JSON that `{maker}` wrote", f"text that is not ({e})") from None
 
 # %% ../nbs/43_checkpoint.ipynb #c10
-MODELS = {'EncoderForecaster': EncoderForecaster}
+MODELS = {m.__name__: m for m in (EncoderForecaster, NextFrameForecaster)}
 
 def build_model(
     spec:dict, # `{'class': name, 'args': {...}}`

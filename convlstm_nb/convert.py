@@ -75,7 +75,8 @@ def _lstm_cells(sd, spatial_dims=2):
     cells,bias = [],any(k.startswith('bias') for k in sd)
     for t in tails:
         ih,hh = _take(sd, f'weight_ih{t}'),_take(sd, f'weight_hh{t}')
-        h = hh.shape[-1]
+        check_shape(f'weight_hh{t}', hh, None, None)
+        h = hh.shape[1]
         check_shape(f'weight_hh{t}', hh, 4*h, h)
         check_shape(f'weight_ih{t}', ih, 4*h, None)
         cells.append({k: w[(...,)+(None,)*spatial_dims] for k,w in dict(weight_ih=ih, weight_hh=hh).items()})

@@ -16,9 +16,9 @@ from .scan import scan
 from .state import CarriedState
 
 # %% ../nbs/04_layers.ipynb #c6
-@delegates(ConvLSTMCell)
 class ConvLSTM(nn.Module):
     "Stacked ConvLSTM over a sequence of images (Shi et al. 2015)"
+    @delegates(ConvLSTMCell)
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a network without input
         hidden_channels, # Channels of the state: one number, or a list with one for each layer
@@ -176,9 +176,11 @@ def check_lengths(
 
 # %% ../nbs/04_layers.ipynb #c41
 @patch
-def reset(self:ConvLSTM):
+def reset(self:ConvLSTM,
+    rows=None, # Which sequences of the batch, bool `(B,)`; all if None
+):
     "Forget the carried state, so that the next call starts from zeros"
-    self.carried.reset()
+    self.carried.reset(rows)
 
 @patch
 def _apply(self:ConvLSTM, fn, *args, **kwargs):

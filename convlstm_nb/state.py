@@ -7,6 +7,7 @@ __all__ = ['detach', 'CarriedState']
 
 # %% ../nbs/03_state.ipynb #c3
 import torch
+from .core import refusal
 
 # %% ../nbs/03_state.ipynb #c6
 def detach(
@@ -38,9 +39,15 @@ class CarriedState:
             f"{batch_size} of {'x'.join(map(str, size))}: call `reset()` where new sequences begin, and let the last "
             "batch be as large as the others (`drop_last=True` in a DataLoader)")
 
-    def reset(self):
-        "Forget what is carried"
-        self.value = None
+    def reset(self,
+        rows=None, # Which sequences of the batch, bool `(B,)`; all if None
+    ):
+        "Forget what is carried, for all sequences or for some"
+        if self.value is None or rows is None: self.value = None; return
+        rows,n = torch.as_tensor(rows, dtype=torch.bool), len(self.value[0][0])
+        if rows.shape != (n,): raise refusal('rows', f"one bool for each of {n} sequences", f"shape {tuple(rows.shape)}")
+        clear = lambda t: t.masked_fill(rows.to(t.device).view(-1, *[1]*(t.dim()-1)), 0)
+        self.value = [(clear(h), clear(c)) for h,c in self.value]
 
     def apply(self,
         fn, # Function of a tensor, `lambda t: t.to('cuda')` say

@@ -116,9 +116,9 @@ def check(self:SequenceSummary, x):
         raise refusal('x', f"of a height and width that `patch_size={self.patch_size}` divides", size, 'pad or crop the frames')
 
 # %% ../../nbs/11_heads.ipynb #c34
-@delegates(SequenceSummary)
 class SequenceToOne(nn.Module):
     "A class or numbers from a sequence of images"
+    @delegates(SequenceSummary)
     def __init__(self,
         in_channels:int, # Channels of a frame
         hidden_channels, # Channels of the state: one number, or a list with one for each layer
@@ -157,9 +157,9 @@ def _dense_layers(features, hidden, out, dropout, options):
                        **{k:options[k] for k in ('device','dtype') if k in options})
 
 # %% ../../nbs/11_heads.ipynb #c47
-@delegates(SequenceSummary)
 class SequenceToMap(nn.Module):
     "One image from a sequence of images"
+    @delegates(SequenceSummary)
     def __init__(self,
         in_channels:int, # Channels of a frame
         hidden_channels, # Channels of the state: one number, or a list with one for each layer

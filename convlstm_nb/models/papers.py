@@ -7,7 +7,7 @@ __all__ = ['PAPERS', 'paper_model']
 
 # %% ../../nbs/12_papers.ipynb #c3
 from ..core import one_of
-from .forecaster import EncoderForecaster
+from .forecaster import EncoderForecaster, NextFrameForecaster
 
 # %% ../../nbs/12_papers.ipynb #c6
 PAPERS = {
@@ -17,12 +17,15 @@ PAPERS = {
     'shi2015-2layer-1x1': dict(hidden_channels=[128,128],   kernel_size=9, hidden_kernel_size=1),
     'shi2015-3layer-1x1': dict(hidden_channels=[128,64,64], kernel_size=9, hidden_kernel_size=1),
     'shi2015-fclstm':     dict(hidden_channels=[2048,2048], kernel_size=1, patch_size=64, readout='last'),
+    'shi2015-radar':      dict(hidden_channels=[64,64], kernel_size=3, patch_size=2),
+    'openstl-convlstm':   dict(model=NextFrameForecaster, hidden_channels=[128]*4, kernel_size=5, peephole=None, output='identity'),
 }
 
 def paper_model(
     name:str, # One of `PAPERS`
     in_channels:int=1, # Channels of a frame
-    **kwargs, # Arguments of EncoderForecaster that replace the published ones
-)->EncoderForecaster:
+    **kwargs, # Arguments of the forecaster that replace the published ones
+):
     "Build a published model"
-    return EncoderForecaster(in_channels, **dict(PAPERS[one_of('name', name, list(PAPERS))], **kwargs))
+    args = dict(PAPERS[one_of('name', name, list(PAPERS))], **kwargs)
+    return args.pop('model', EncoderForecaster)(in_channels, **args)

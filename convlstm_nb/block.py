@@ -62,10 +62,12 @@ def sequence_dls(
 # %% ../nbs/40_block.ipynb #c17
 @dispatch
 def show_batch(x:TensorFrames, y:TensorFrames, samples, ctxs=None, max_n=3, **kwargs):
+    "Draw known frames and what came next"
     for known,following in list(samples)[:max_n]: show_forecast(known, following, **kwargs)
 
 @dispatch
 def show_results(x:TensorFrames, y:TensorFrames, samples, outs, ctxs=None, max_n=3, **kwargs):
+    "Draw known frames, what came next, and the forecast"
     for (known,following),(pred,*_) in list(zip(samples, outs))[:max_n]: show_forecast(known, following, pred, **kwargs)
 
 # %% ../nbs/40_block.ipynb #c23

@@ -68,7 +68,11 @@ def figure_style():
     finally: plt.rcParams.update(before)
 
 # %% ../nbs/22_viz.ipynb #c21
-def strip_gap(w): return max(1, w//16)  # Columns between two frames
+def strip_gap(
+    w:int, # Width of a frame
+)->int: # Columns
+    "How far apart two frames stand in a strip"
+    return max(1, w//16)
 
 def frame_strip(
     frames, # `(T,H,W)` array

@@ -50,7 +50,7 @@ def reset_state(
 
 # %% ../nbs/41_callbacks.ipynb #c23
 def stream_dls(
-    train, # `StreamChunks` to learn from
+    train, # Pieces of records to learn from
     valid, # Others to validate with
     device=None, # Where the batches go; fastai's default device if None
 ): # DataLoaders in order, every batch full

@@ -38,7 +38,7 @@ def check_shape(
 # %% ../nbs/13_convert.ipynb #c12
 def cell_options(
     w:dict, # Weights of a cell, by our names
-)->dict: # Arguments of `ConvLSTMCell`
+)->dict: # Arguments of ConvLSTMCell
     "Read the arguments of a cell off its weights"
     ih,hh,peep = w['weight_ih'],w['weight_hh'],w.get('weight_ci')
     size = None if peep is None or peep[0].numel()==1 else tuple(peep.shape[1:])
@@ -49,7 +49,7 @@ def build(
     weights:list, # One dict for each layer and direction, in `nn.LSTM`'s order
     directions:int=1, # 2 for a bidirectional layer
     options:dict=None, # What the source says and the weights do not (dilation, …)
-    **kwargs # Other arguments of `ConvLSTM`
+    **kwargs, # Other arguments of ConvLSTM
 )->ConvLSTM:
     "Make the layer that these weights belong to"
     cells,like = [cell_options(w) for w in weights],weights[0]['weight_hh']
@@ -100,7 +100,7 @@ def _some(keys, n=6): return ', '.join(list(keys)[:n]) + (f", … ({len(keys)} i
 def from_lstm(
     lstm:nn.Module, # `nn.LSTM` or `nn.LSTMCell`
     spatial_dims:int=2, # Spatial axes of the images
-    **kwargs # Other arguments of `ConvLSTM`
+    **kwargs, # Other arguments of ConvLSTM
 )->ConvLSTM: # A layer with 1×1 kernels
     "Make the ConvLSTM that runs `lstm` in every pixel"
     if not isinstance(lstm, (nn.LSTM, nn.LSTMCell)):
@@ -204,7 +204,7 @@ def _keras_layer(layer):
 # %% ../nbs/13_convert.ipynb #c35
 def from_keras(
     layers, # A Keras ConvLSTM, a pair `(config, weights)` of one, or a list of either for a stack
-    **kwargs # Other arguments of `ConvLSTM`
+    **kwargs, # Other arguments of ConvLSTM
 )->ConvLSTM:
     "Make the ConvLSTM that equals a `ConvLSTM1D/2D/3D` of Keras, or a stack of them"
     if not isinstance(layers, list): layers = [layers]
@@ -331,7 +331,7 @@ def from_state_dict(
     *,
     prefix:str='', # Read the names that begin so, `'encoder.'` say, and leave the rest
     gates:str='ifog', # Order of the gates where one convolution makes all
-    **kwargs # Other arguments of `ConvLSTM`
+    **kwargs, # Other arguments of ConvLSTM
 )->ConvLSTM:
     "Make the ConvLSTM that these weights belong to"
     sd = {k[len(prefix):]: torch.as_tensor(w).detach() for k,w in state_dict.items() if k.startswith(prefix)}

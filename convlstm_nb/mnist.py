@@ -96,7 +96,7 @@ def pack_pngs(
     if not pngs: raise refusal('folder', 'a folder with <digit>/<number>.png files', f"{str(folder)!r}, which has none")
     write_idx(path, np.stack([np.asarray(Image.open(p).convert('L')) for p in pngs]))
 
-def download_digits()->Path: # The folder, for `load_digits`
+def download_digits()->Path: # The folder, for load_digits
     "Download the full MNIST with fastai, if it is not there yet"
     from fastai.data import external
     folder = Path(external.untar_data(external.URLs.MNIST))

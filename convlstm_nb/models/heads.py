@@ -19,7 +19,7 @@ from .forecaster import OUTPUTS, from_patches, to_patches
 
 # %% ../../nbs/11_heads.ipynb #c8
 def last_hidden(
-    state:list, # One `(h,c)` for each layer and direction, from `ConvLSTM`
+    state:list, # One `(h,c)` for each layer and direction, from ConvLSTM
     directions:int=1, # 2 where the layer is bidirectional
 )->torch.Tensor: # `(B,directions*hidden_channels,*size)`
     "What each direction of the last layer knows at its end"
@@ -58,7 +58,7 @@ class DenseLayers(nn.Module):
     def __init__(self,
         sizes:list, # Features before the first layer, between the layers, and after the last
         dropout:float=0., # Probability to drop a feature before the last layer
-        **kwargs # `device` and `dtype` of the parameters
+        **kwargs, # `device` and `dtype` of the parameters
     ):
         super().__init__()
         self.layers  = nn.ModuleList(nn.Linear(a, b, **kwargs) for a,b in zip(sizes, sizes[1:]))

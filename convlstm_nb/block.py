@@ -15,7 +15,7 @@ from fastai.data.core import DataLoaders
 from fastai.data.block import TransformBlock
 from fastcore.meta import delegates
 from fasttransform import ItemTransform
-from .core import refusal
+from .core import refusal, whole
 from .viz import show_forecast, show_frames
 
 # %% ../nbs/40_block.ipynb #c8
@@ -56,7 +56,10 @@ def sequence_dls(
     "Make fastai DataLoaders of sequences"
     for name,ds in dict(train=train, valid=valid).items():
         if not len(ds): raise refusal(name, 'a dataset of at least one sequence', 'an empty one')
-    if len(train) < bs: raise refusal('bs', f"at most {len(train)}, the sequences in `train`", bs)
+        pair = ds[0]
+        if not isinstance(pair, (tuple,list)) or len(pair)!=2: raise refusal(name, 'a dataset of pairs (known,next)', f"items of {type(pair).__name__}")
+    whole('num_workers', num_workers, 0)
+    if len(train) < whole('bs', bs): raise refusal('bs', f"at most {len(train)}, the sequences in `train`", bs)
     return DataLoaders.from_dsets(train, valid, bs=bs, num_workers=num_workers, device=device, after_item=PairOfFrames(), **kwargs)
 
 # %% ../nbs/40_block.ipynb #c17

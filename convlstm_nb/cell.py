@@ -10,7 +10,7 @@ import math
 import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.basics import patch
-from .core import (axes, check_frames, check_state, one_of, per_axis, refusal, whole)
+from .core import check_frames, check_state, flag, one_of, per_axis, refusal, whole
 
 # %% ../nbs/01_cell.ipynb #c7
 def lstm_gates(
@@ -62,7 +62,7 @@ def _check_room(x, pads, mode):
     if any(s < n for s,n in zip(size, least)):
         raise refusal('x', f"at least {least} pixels for `padding_mode='{mode}'`", size, 'take a smaller kernel or another mode')
 
-# %% ../nbs/01_cell.ipynb #c17
+# %% ../nbs/01_cell.ipynb #c19
 class ConvLSTMCell(nn.Module):
     "One step of a ConvLSTM: `h,c = cell(x, (h,c))` (Shi et al. 2015, Eq. 3)"
     def __init__(self,
@@ -87,7 +87,7 @@ class ConvLSTMCell(nn.Module):
         self.in_channels     = whole('in_channels', in_channels, 0)
         self.hidden_channels = h = whole('hidden_channels', hidden_channels)
         self.kernel_size     = per_axis('kernel_size', kernel_size, n)
-        self.hidden_kernel_size = _odd(per_axis('hidden_kernel_size', hidden_kernel_size or kernel_size, n), hidden_kernel_size)
+        self.hidden_kernel_size = _odd(per_axis('hidden_kernel_size', kernel_size if hidden_kernel_size is None else hidden_kernel_size, n), hidden_kernel_size)
         self.dilation        = per_axis('dilation', dilation, n)
         self.peephole        = one_of('peephole', peephole, [None,'channel','full'])
         self.spatial_size    = _peephole_size(peephole, spatial_size, n)
@@ -99,7 +99,7 @@ class ConvLSTMCell(nn.Module):
         def param(wanted, *shape): return nn.Parameter(torch.empty(*shape, **kw)) if wanted else None
         self.weight_ih   = param(in_channels, 4*h, in_channels, *self.kernel_size)
         self.weight_hh   = param(True, 4*h, h, *self.hidden_kernel_size)
-        self.bias        = param(bias, 4*h)
+        self.bias        = param(flag('bias', bias), 4*h)
         for gate in 'ifo': setattr(self, f'weight_c{gate}', param(peephole, h, *self.spatial_size))
         self.norm_weight = param(norm in GROUPS, 4*h)
         self.batch_norm  = BATCH_NORM[n](in_channels, **kw) if norm=='batch' else None
@@ -113,7 +113,7 @@ class ConvLSTMCell(nn.Module):
         state = self.start(x, state)
         return self.step(self.read(self.prepare(x)), state)
 
-# %% ../nbs/01_cell.ipynb #c18
+# %% ../nbs/01_cell.ipynb #c20
 GROUPS = {'layer':1, 'group':4}
 BATCH_NORM = {1:nn.BatchNorm1d, 2:nn.BatchNorm2d, 3:nn.BatchNorm3d}
 
@@ -134,7 +134,7 @@ def _finite(name, value):
     if not math.isfinite(value): raise refusal(name, 'finite', value)
     return float(value)
 
-# %% ../nbs/01_cell.ipynb #c20
+# %% ../nbs/01_cell.ipynb #c22
 @patch
 def prepare(self:ConvLSTMCell,
     x, # Frames, `(N,in_channels,*size)`, or None
@@ -164,15 +164,15 @@ def step(self:ConvLSTMCell,
     if normed: z = F.group_norm(z, GROUPS[self.norm], self.norm_weight, self.bias)
     return lstm_gates(z, c, self.weight_ci, self.weight_cf, self.weight_co, drop_c)
 
-# %% ../nbs/01_cell.ipynb #c22
+# %% ../nbs/01_cell.ipynb #c24
 @patch
 def zero_state(self:ConvLSTMCell,
     batch_size:int, # Sequences
     size:tuple, # Of the image
 )->tuple: # `(h,c)`
     "State before the first frame"
-    z = self.weight_hh.new_zeros(batch_size, self.hidden_channels, *size)
-    return z,z
+    shape = (batch_size, self.hidden_channels, *size)
+    return self.weight_hh.new_zeros(shape),self.weight_hh.new_zeros(shape)
 
 @patch
 def start(self:ConvLSTMCell,
@@ -194,7 +194,7 @@ def start(self:ConvLSTMCell,
     if state is None: return self.zero_state(batch, size)
     return check_state(state, (batch,self.hidden_channels,*size), self.weight_hh)
 
-# %% ../nbs/01_cell.ipynb #c24
+# %% ../nbs/01_cell.ipynb #c26
 @patch
 @torch.no_grad()
 def reset_parameters(self:ConvLSTMCell):
@@ -215,6 +215,7 @@ def _orthogonal_like(w):
 
 @patch
 def extra_repr(self:ConvLSTMCell):
+    "What `print` shows of the cell"
     s = f"{self.in_channels}, {self.hidden_channels}, kernel_size={self.kernel_size}"
     if self.hidden_kernel_size != self.kernel_size: s += f", hidden_kernel_size={self.hidden_kernel_size}"
     if self.peephole != 'channel': s += f", peephole={self.peephole!r}"

@@ -61,10 +61,11 @@ def build_model(
     "Build a model from its recipe"
     if not isinstance(spec, dict) or set(spec) != {'class','args'} or not isinstance(spec['args'], dict):
         raise refusal('model', "a recipe {'class': ..., 'args': {...}}", spec)
+    if spec['args'].keys() & {'device','dtype'}: raise refusal('model', 'a recipe without `device` and `dtype`', spec['args'])
     name = spec['class']
     if not isinstance(name, str) or name not in MODELS: raise refusal('model', f"one of {', '.join(MODELS)}", repr(name))
     try: return MODELS[name](**spec['args'])
-    except TypeError as e: raise ValueError(f"`model` is not a recipe for {name}: {e}") from None
+    except (TypeError, RuntimeError, MemoryError, OverflowError) as e: raise ValueError(f"`model` is not a recipe for {name}: {e}") from None
 
 # %% ../nbs/43_checkpoint.ipynb #c13
 WEIGHTS,CONFIG = 'model.safetensors','config.json'
@@ -100,10 +101,17 @@ def load_model(
 ): # The model, in `eval` mode
     "Build a saved model again"
     path = Path(folder)/WEIGHTS
-    model = build_model(load_config(folder)['model'])
+    spec = load_config(folder)['model']
     if not path.is_file(): raise refusal('run', 'the folder of a trained model', f"{str(folder)!r}, which has no {WEIGHTS}", error=FileNotFoundError)
     try: weights = load_file(path)
     except (SafetensorError, OSError) as e: raise refusal(path, 'a whole safetensors file', f"one that cannot be read ({e})") from None
+    for k,v in weights.items():
+        if not v.is_floating_point() or not v.isfinite().all(): raise refusal(path, 'finite weights', f"others in {k!r}")
+    # On the meta device nothing is allocated: a recipe that asks for more than the file holds stops here
+    with torch.device('meta'): claim = build_model(spec)
+    sizes = lambda sd: {k:tuple(v.shape) for k,v in sd.items()}
+    if sizes(claim.state_dict()) != sizes(weights): raise refusal(path, f"the weights of the model in {CONFIG}", 'others')
+    model = build_model(spec)
     try: model.load_state_dict(weights)
     except RuntimeError as e: raise refusal(path, f"the weights of the model in {CONFIG}", str(e).split('\n\t')[-1].strip()) from None
     return model.to(device).eval()

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TABLE1', 'PAPER_DATA', 'PAPER_TRAIN', 'PRESETS', 'OPTIMIZERS', 'recipe', 'preset_data', 'batches', 'new_folder',
-           'EpochLines', 'fit', 'train_run', 'score_run', 'show_run', 'run_model', 'check_range', 'predict_run',
-           'cut_windows', 'evaluate_run', 'one_line_errors', 'convlstm_train', 'convlstm_predict', 'convlstm_evaluate',
-           'check_device']
+           'EpochLines', 'fit', 'train_run', 'score_run', 'show_run', 'run_model', 'run_motion', 'check_range',
+           'predict_run', 'cut_windows', 'evaluate_run', 'one_line_errors', 'convlstm_train', 'convlstm_predict',
+           'convlstm_evaluate', 'check_device']
 
 # %% ../nbs/50_cli.ipynb #c5
 import os, sys, time, warnings
@@ -48,7 +48,7 @@ PAPER_TRAIN = dict(epochs=200, bs=16, lr=1e-3, schedule='constant', optimizer='r
 
 PRESETS = {
     'quick': dict(
-        data  = dict(motion=dict(size=32, digit_size=14, n_digits=1, context=5, horizon=5, speed=(1,2)),
+        data  = dict(motion=dict(size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=(1,2)),
                      train=2_400, valid=200, test=500, fresh=True),
         model = recipe(hidden_channels=[32], kernel_size=5, patch_size=4, norm='layer'),
         train = dict(epochs=15, bs=16, lr=1e-2, schedule='one_cycle', optimizer='adam', patience=None)),
@@ -80,15 +80,15 @@ def new_folder(
     given:bool, # Did the user choose it?
 )->Path: # A folder that did not exist; made
     "Make a folder for a run, `name`, or `name-2`, … if that is taken"
+    if not str(parent).strip(): raise refusal('runs', 'the name of a folder', repr(parent))
     parent = Path(parent)
-    if Path(name).name != name or name in ('','.','..'): raise refusal('name', 'the name of a folder, without a path', repr(name))
+    if parent.exists() and not parent.is_dir(): raise refusal('runs', 'a folder', f"{str(parent)!r}, which is a file")
+    if Path(name).name != name or name in ('','.','..') or not name.isprintable() or name != name.strip(): raise refusal('name', 'the name of a folder, without a path', repr(name))
     if given and (parent/name).exists(): raise refusal('name', 'new', f"{name!r}, which is in {parent}", 'choose another, or move that run away', FileExistsError)
     for n in range(1, 10_000):
         path = parent/(name if n==1 else f'{name}-{n}')
         try: path.mkdir(parents=True)
-        except FileExistsError: 
-            if parent.exists() and not parent.is_dir(): raise
-            continue
+        except FileExistsError: continue
         return path
 
 class EpochLines(Callback):
@@ -116,6 +116,7 @@ def train_run(
     **train # What replaces the preset's `train`: `epochs`, `bs`, `lr`
 )->dict: # Scores of the model and of the trivial forecasts, as `metrics.json`
     "Train a preset, score it on its test sequences, and leave everything in `folder`"
+    whole('seed', seed, 0)
     if isinstance(preset, str): preset = PRESETS[one_of('preset', preset, list(PRESETS))]
     train = preset['train'] | {k:v for k,v in train.items() if v is not None}
     folder,device = Path(folder),torch.device(device or default_device())
@@ -168,6 +169,16 @@ def run_model(
     "Load the model of a run"
     return load_model(run, default_device()),load_config(run)
 
+def run_motion(
+    config:dict, # As from `load_config`
+)->dict: # The arguments of `MovingMNIST` that the model was trained with
+    "The motion that a run was trained with, or a word on what the config lacks"
+    data = config.get('data')
+    motion = data.get('motion') if isinstance(data, dict) else None
+    if not isinstance(motion, dict) or not all(isinstance(motion.get(k, 10), int) for k in ('context','horizon')):
+        raise refusal('run', "a folder whose config.json has data.motion with whole numbers", data)
+    return motion
+
 def check_range(
     x, # Frames
     model, # A forecaster
@@ -190,7 +201,7 @@ def predict_run(
     free_path(out, ('.npy','.npz'), force)
     x,layout = read_frames(data, model.in_channels, key)
     check_range(x, model, data)
-    if horizon is None: horizon = config.get('data',{}).get('motion',{}).get('horizon', 10)
+    if horizon is None: horizon = run_motion(config).get('horizon', 10) if 'data' in config else 10
     return write_frames(out, forecast(model, x, whole('horizon', horizon)), layout, force)
 
 # %% ../nbs/50_cli.ipynb #c28
@@ -214,12 +225,16 @@ def evaluate_run(
     "Score a run per lead time, beside the trivial forecasts"
     model,config = run_model(run)
     if data is None:
+        if key is not None: raise refusal('key', 'absent without `data`', key)
+        run_motion(config)
+        missing = {'train','valid','test','fresh'} - config['data'].keys() or {'seed'} - config.keys()
+        if missing: raise refusal('run', 'a folder whose config.json says how the data were made', f"one without {', '.join(sorted(missing))}")
         scores = score_run(model, config['data'], config['seed'])
         path = Path(run)/'evaluation.json'
     else:
         x,_ = read_frames(data, model.in_channels, key)
         check_range(x, model, data)
-        motion = config['data']['motion']
+        motion = run_motion(config)
         known,following = cut_windows(x, motion.get('context', 10), motion.get('horizon', 10), data)
         fns = {'model':partial(forecast, model), 'black':black, 'persistence':persistence}
         scores = score_forecasts(fns, zip(known.split(50), following.split(50)))
@@ -234,7 +249,7 @@ def one_line_errors(
 ):
     "Turn an error of the user's into one line and exit code 2, and Ctrl-C into 130"
     try: yield
-    except (ValueError, TypeError, OSError) as e:
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError, OverflowError) as e:
         print(f"{command}: {' '.join(str(e).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -258,9 +273,11 @@ def convlstm_train(
         one_of('preset', preset, list(PRESETS))
         for k,v in dict(epochs=epochs, bs=bs).items():
             if v is not None: whole(k, v)
-        if lr is not None and not 0 < lr < float('inf'): raise refusal('lr', 'a positive number', lr)
+        if lr is not None and not 0 < lr <= 10: raise refusal('lr', 'a number over 0, and 10 at most', lr)
         if device is not None: check_device(device)
-        folder = new_folder(runs, name or preset, given=name is not None)
+        whole('seed', seed, 0)
+        if bs is not None and bs > PRESETS[preset]['data']['train']: raise refusal('bs', f"at most {PRESETS[preset]['data']['train']}, the training sequences", bs)
+        folder = new_folder(runs, preset if name is None else name, given=name is not None)
         print(f"Training {preset!r}; everything goes to {folder}/")
         started = time.perf_counter()
         scores  = train_run(preset, folder, seed=whole('seed', seed, 0), device=device, epochs=epochs, bs=bs, lr=lr)
@@ -300,5 +317,6 @@ def check_device(
     device:str, # 'cuda', say
 ):
     "Refuse a device that is not there"
+    if device.split(':')[0]=='meta': raise refusal('device', 'one that computes', repr(device))
     try: torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as e: raise refusal('device', 'one that PyTorch can use here', repr(device), str(e).split('\n')[0]) from None

@@ -10,7 +10,7 @@ import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.meta import delegates
 from fastcore.basics import patch
-from .core import axes, check_frames, check_state, fraction, per_layer, refusal, whole, _brief
+from .core import check_frames, check_state, flag, fraction, per_layer, refusal, whole, _brief
 from .cell import ConvLSTMCell
 from .scan import scan
 from .state import CarriedState
@@ -38,12 +38,14 @@ class ConvLSTM(nn.Module):
         n = self.num_layers = whole('num_layers', num_layers)
         self.in_channels       = whole('in_channels', in_channels, 0)
         self.hidden_channels   = [whole('hidden_channels', h) for h in per_layer('hidden_channels', hidden, n)]
-        self.batch_first       = batch_first
-        self.bidirectional     = bidirectional
+        self.batch_first       = flag('batch_first', batch_first)
+        self.bidirectional     = flag('bidirectional', bidirectional)
         self.dropout           = fraction('dropout', dropout)
         self.recurrent_dropout = fraction('recurrent_dropout', recurrent_dropout)
-        self.stateful          = stateful
+        self.stateful          = flag('stateful', stateful)
         if stateful and bidirectional: raise refusal('stateful', 'False when `bidirectional=True`: the future is not known yet', True)
+        for k in ('spatial_dims','device','dtype'):
+            if isinstance(kwargs.get(k), list): raise refusal(k, 'one value for all layers', kwargs[k])
         options = {k: per_layer(k, v, n) for k,v in dict(kwargs, kernel_size=kernel_size).items()}
         reads = [self.in_channels] + [h*self.directions for h in self.hidden_channels]
         def cells(): return nn.ModuleList(ConvLSTMCell(reads[l], self.hidden_channels[l], **{k:v[l] for k,v in options.items()})
@@ -79,7 +81,9 @@ class ConvLSTM(nn.Module):
 
 # %% ../nbs/04_layers.ipynb #c7
 @patch(as_prop=True)
-def directions(self:ConvLSTM): return 2 if self.bidirectional else 1
+def directions(self:ConvLSTM):
+    "1, or 2 when bidirectional"
+    return 2 if self.bidirectional else 1
 
 @patch
 def at(self:ConvLSTM, l): 
@@ -133,7 +137,7 @@ def check_steps(self:ConvLSTM, x, steps, batch, lengths):
     if steps is None: raise refusal('steps', 'given where `x` is None', None)
     if lengths is None: return steps,None
     lengths = check_lengths(lengths, batch, steps)
-    return steps, torch.arange(steps)[None].lt(lengths[:,None]).to(self.cells[0].weight_hh.device)
+    return steps, torch.arange(steps, device='cpu')[None].lt(lengths[:,None]).to(self.cells[0].weight_hh.device)
 
 @patch
 def start(self:ConvLSTM, state, batch, size):
@@ -167,14 +171,17 @@ def check_lengths(
     steps:int, # Frames of the longest
 )->torch.Tensor: # `(B,)`
     "Check that each length is from 1 to `steps`"
-    lengths = torch.as_tensor(lengths)
+    if not isinstance(lengths, torch.Tensor):
+        if isinstance(lengths, str) or not hasattr(lengths, '__iter__'): raise refusal('lengths', 'a list or a tensor', repr(lengths), error=TypeError)
+        lengths = torch.tensor([whole('lengths', n, 0) for n in lengths], dtype=torch.int64, device='cpu')
     if lengths.is_floating_point() or lengths.dtype==torch.bool: raise refusal('lengths', 'whole numbers', lengths.dtype, error=TypeError)
     if lengths.device.type != 'cpu': raise refusal('lengths', 'on the CPU', lengths.device, 'a check of its values would stall the device')
     if lengths.shape != (batch,): raise refusal('lengths', f"of shape ({batch},), one for each sequence", f"shape {tuple(lengths.shape)}")
+    if torch.compiler.is_compiling(): return lengths # values are not known in a trace
     if batch and not 1 <= lengths.min() <= lengths.max() <= steps: raise refusal('lengths', f"from 1 to {steps}, the frames of `x`", lengths.tolist())
     return lengths
 
-# %% ../nbs/04_layers.ipynb #c41
+# %% ../nbs/04_layers.ipynb #c43
 @patch
 def reset(self:ConvLSTM,
     rows=None, # Which sequences of the batch, bool `(B,)`; all if None
@@ -188,7 +195,7 @@ def _apply(self:ConvLSTM, fn, *args, **kwargs):
     self.carried.apply(fn) # what is carried moves with the parameters
     return self
 
-# %% ../nbs/04_layers.ipynb #c48
+# %% ../nbs/04_layers.ipynb #c50
 @patch
 def unroll(self:ConvLSTM,
     x, # One frame, `(B,in_channels,*size)`
@@ -197,8 +204,10 @@ def unroll(self:ConvLSTM,
     state:list=None, # One `(h,c)` for each layer; zeros if None
 ): # Output `(B,len(keep),hidden_channels,*size)`, and the state
     "Feed one frame at every one of `steps`"
+    if not self.in_channels: raise refusal('in_channels', 'at least 1 to feed a frame', 0, 'call the layer itself, `layer(None, state, steps=...)`')
     check_frames(x, 'BC', self.in_channels, self.spatial_dims, self.cells[0].weight_hh)
     steps,dim = whole('steps', steps), 1 if self.batch_first else 0
+    if keep is not None and not isinstance(keep, (list,tuple,range)): raise refusal('keep', 'a list of steps', repr(keep), error=TypeError)
     keep = list(range(steps)) if keep is None else [whole('keep', k, 0) for k in keep]
     if not keep or max(keep) >= steps: raise refusal('keep', f"a list of steps from 0 to {steps-1}", keep)
     out,state = self(x.unsqueeze(dim).expand(*x.shape[:dim], steps, *x.shape[dim:]), state)

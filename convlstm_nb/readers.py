@@ -53,7 +53,9 @@ def load_array(
     if not path.is_file(): raise refusal(path, 'a file', 'nothing there', error=FileNotFoundError)
     try:
         found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray): return found
+        if isinstance(found, np.ndarray):
+            if key is not None: raise refusal('key', 'absent for a file of one array', key)
+            return found
         with found:
             names = list(found)
             if key is None and len(names)==1: key = names[0]
@@ -75,9 +77,10 @@ def read_frames(
     if 0 in a.shape: raise refusal(path, 'an array with no empty axis', f"shape {a.shape}")
     if a.dtype==np.uint8: a = a.astype(np.float32)/255
     if a.dtype.kind!='f': raise refusal(path, 'an array of floating-point numbers or bytes', a.dtype, 'scale it first', TypeError)
+    a   = a.astype(np.float32, copy=False) # before the check, since a large float64 becomes infinite here
     bad = ~np.isfinite(a)
     if bad.any(): raise refusal(path, 'free of NaN and infinite pixels', f"{bad.sum()}, the first at {tuple(map(int, np.argwhere(bad)[0]))}")
-    return torch.from_numpy(to_batch(a.astype(np.float32), layout)),layout
+    return torch.from_numpy(to_batch(a, layout)),layout
 
 # %% ../nbs/32_readers.ipynb #c13
 def free_path(

@@ -21,6 +21,7 @@ def to_patches(
     patch_size:int, # Side of a patch, in pixels
 )->torch.Tensor: # `(B,T,C*patch_size²,H/patch_size,W/patch_size)`
     "Fold each patch of pixels into the channels"
+    if not len(x): return x.new_empty(0, x.shape[1], x.shape[2]*patch_size**2, *(n//patch_size for n in x.shape[3:])) # torch leaves it as it is
     return F.pixel_unshuffle(x, patch_size)
 
 def from_patches(
@@ -28,6 +29,7 @@ def from_patches(
     patch_size:int, # Side of a patch, in pixels
 )->torch.Tensor: # `(B,T,C,H*patch_size,W*patch_size)`
     "Unfold the channels into patches of pixels"
+    if not len(x): return x.new_empty(0, x.shape[1], x.shape[2]//patch_size**2, *(n*patch_size for n in x.shape[3:]))
     return F.pixel_shuffle(x, patch_size)
 
 # %% ../../nbs/10_forecaster.ipynb #c9
@@ -68,7 +70,7 @@ class EncoderForecaster(Forecaster):
     ):
         hidden = stack_sizes(hidden_channels, kwargs)
         read = sum(hidden) if one_of('readout', readout, ['all','last'])=='all' else hidden[-1]
-        super().__init__(in_channels, out_channels or in_channels, patch_size, output, read, **placement(kwargs))
+        super().__init__(in_channels, in_channels if out_channels is None else out_channels, patch_size, output, read, **placement(kwargs))
         self.hidden_channels,self.readout = hidden,readout
         opts = dict(kwargs, kernel_size=kernel_size, hidden_kernel_size=hidden_kernel_size)
         self.encoder    = ConvLSTM(in_channels*patch_size**2, hidden, **opts)
@@ -89,11 +91,15 @@ class EncoderForecaster(Forecaster):
 # %% ../../nbs/10_forecaster.ipynb #c14
 def stack_sizes(hidden_channels, kwargs):
     "The channels of each layer, and a word on options that make no sense here"
-    if 'spatial_dims' in kwargs: raise refusal('spatial_dims', 'absent: the forecaster works on images', kwargs['spatial_dims'])
+    why = dict(spatial_dims='a forecaster works on images', num_layers='`hidden_channels` says how many', batch_first='sequences are `(B,T,C,H,W)`',
+               bidirectional='the future is not known', stateful='every call begins anew')
+    for k in why.keys() & kwargs.keys(): raise refusal(k, 'absent', kwargs[k], why[k])
     hidden = list(hidden_channels) if isinstance(hidden_channels, (list,tuple)) else [hidden_channels]
     return [whole('hidden_channels', h) for h in hidden]
 
-def placement(kwargs): return {k:v for k,v in kwargs.items() if k in ('device','dtype')}
+def placement(kwargs):
+    "Where the parameters are, among the options of a cell"
+    return {k:v for k,v in kwargs.items() if k in ('device','dtype')}
 
 @patch
 def check(self:Forecaster, x, horizon):

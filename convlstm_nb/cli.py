@@ -170,7 +170,7 @@ def run_model(
     return load_model(run, default_device()),load_config(run)
 
 def run_motion(
-    config:dict, # As from `load_config`
+    config:dict, # As from load_config
 )->dict: # The arguments of `MovingMNIST` that the model was trained with
     "The motion that a run was trained with, or a word on what the config lacks"
     data = config.get('data')

@@ -45,7 +45,8 @@ class ConvLSTM(nn.Module):
         self.stateful          = flag('stateful', stateful)
         if stateful and bidirectional: raise refusal('stateful', 'False when `bidirectional=True`: the future is not known yet', True)
         for k in ('spatial_dims','device','dtype'):
-            if isinstance(kwargs.get(k), list): raise refusal(k, 'one value for all layers', kwargs[k])
+            v = kwargs.get(k)
+            if isinstance(v, list) and any(o != v[0] for o in v): raise refusal(k, 'the same for all layers', v)
         options = {k: per_layer(k, v, n) for k,v in dict(kwargs, kernel_size=kernel_size).items()}
         reads = [self.in_channels] + [h*self.directions for h in self.hidden_channels]
         def cells(): return nn.ModuleList(ConvLSTMCell(reads[l], self.hidden_channels[l], **{k:v[l] for k,v in options.items()})

@@ -171,7 +171,7 @@ def run_model(
 
 def run_motion(
     config:dict, # As from load_config
-)->dict: # The arguments of `MovingMNIST` that the model was trained with
+)->dict: # The arguments of MovingMNIST that the model was trained with
     "The motion that a run was trained with, or a word on what the config lacks"
     data = config.get('data')
     motion = data.get('motion') if isinstance(data, dict) else None

@@ -15,7 +15,7 @@ from fastcore.meta import delegates
 from ..core import check_frames, fraction, one_of, refusal, whole
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, channel_mask, check_lengths
-from .forecaster import OUTPUTS, from_patches, to_patches
+from .forecaster import OUTPUTS, from_patches, placement, to_patches
 
 # %% ../../nbs/11_heads.ipynb #c8
 def last_hidden(
@@ -154,7 +154,7 @@ def _dense_layers(features, hidden, out, dropout, options):
     "The dense layers of a head, on the device and of the dtype of its ConvLSTM"
     hidden = [whole('hidden_features', h) for h in (hidden if isinstance(hidden, (list,tuple)) else [hidden])]
     return DenseLayers([features,*hidden,out], fraction('head_dropout', dropout),
-                       **{k:options[k] for k in ('device','dtype') if k in options})
+                       **placement(options))
 
 # %% ../../nbs/11_heads.ipynb #c47
 class SequenceToMap(nn.Module):

@@ -10,7 +10,7 @@ import math
 import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.basics import patch
-from .core import check_frames, check_state, flag, one_of, per_axis, refusal, whole
+from .core import FLOATS, check_frames, check_state, flag, one_of, per_axis, refusal, whole
 
 # %% ../nbs/01_cell.ipynb #c7
 def lstm_gates(
@@ -94,8 +94,9 @@ class ConvLSTMCell(nn.Module):
         self.padding_mode    = one_of('padding_mode', padding_mode, PADDING_MODES)
         self.norm            = one_of('norm', norm, [None,'layer','group','batch'])
         self.forget_bias     = _finite('forget_bias', forget_bias)
+        if not bias and forget_bias != 1: raise refusal('forget_bias', '1.0 where `bias=False`, since no gate has one', forget_bias)
         if norm=='batch' and not in_channels: raise refusal('norm', "None, 'layer' or 'group' in a cell without input", "'batch'")
-        kw = dict(device=device, dtype=dtype)
+        kw = dict(device=device, dtype=one_of('dtype', dtype, [None,*FLOATS]))
         def param(wanted, *shape): return nn.Parameter(torch.empty(*shape, **kw)) if wanted else None
         self.weight_ih   = param(in_channels, 4*h, in_channels, *self.kernel_size)
         self.weight_hh   = param(True, 4*h, h, *self.hidden_kernel_size)

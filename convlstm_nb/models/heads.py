@@ -15,7 +15,7 @@ from fastcore.meta import delegates
 from ..core import check_frames, fraction, one_of, refusal, whole
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, channel_mask, check_lengths
-from .forecaster import OUTPUTS, from_patches, placement, to_patches
+from .forecaster import OUTPUTS, from_patches, to_patches
 
 # %% ../../nbs/11_heads.ipynb #c8
 def last_hidden(
@@ -48,7 +48,8 @@ def pool_pixels(
 )->torch.Tensor: # `(B,C*grid**n)`, where there are n spatial axes
     "Maximum or mean over the pixels of each cell of a grid"
     one_of('how', how, ['max','mean'])
-    if whole('grid', grid)==1: return x.flatten(2).amax(2) if how=='max' else x.flatten(2).mean(2)
+    if any(n < whole('grid', grid) for n in x.shape[2:]): raise refusal('grid', f"at most {min(x.shape[2:])}, the shortest side", grid)
+    if grid==1: return x.flatten(2).amax(2) if how=='max' else x.flatten(2).mean(2)
     pool = getattr(F, f"adaptive_{'max' if how=='max' else 'avg'}_pool{x.dim()-2}d")
     return pool(x, grid).flatten(1)
 
@@ -111,9 +112,6 @@ class SequenceSummary(nn.Module):
 def check(self:SequenceSummary, x):
     "Check the input before any work is done"
     check_frames(x, 'BTC', self.in_channels, self.layer.spatial_dims, self.layer.cells[0].weight_hh)
-    if any(side%self.patch_size for side in x.shape[3:]):
-        size = 'x'.join(map(str, x.shape[3:]))
-        raise refusal('x', f"of a height and width that `patch_size={self.patch_size}` divides", size, 'pad or crop the frames')
 
 # %% ../../nbs/11_heads.ipynb #c34
 class SequenceToOne(nn.Module):
@@ -154,7 +152,7 @@ def _dense_layers(features, hidden, out, dropout, options):
     "The dense layers of a head, on the device and of the dtype of its ConvLSTM"
     hidden = [whole('hidden_features', h) for h in (hidden if isinstance(hidden, (list,tuple)) else [hidden])]
     return DenseLayers([features,*hidden,out], fraction('head_dropout', dropout),
-                       **placement(options))
+                       **{k:options[k] for k in ('device','dtype') if k in options})
 
 # %% ../../nbs/11_heads.ipynb #c47
 class SequenceToMap(nn.Module):

@@ -7,7 +7,7 @@ here = Path(__file__).parent
 config = ConfigParser(delimiters='=')
 config.read(here/'settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
-extras = {name: cfg[f'{name}_requirements'].split() for name in ('dev','site','keras')}
+extras = {name: cfg[f'{name}_requirements'].split() for name in ('dev','site','keras','geo','scores')}
 
 setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],

@@ -34,7 +34,8 @@ def frames_of(
     o, # Array or tensor, `(T,H,W)` or `(T,C,H,W)`
 )->TensorFrames: # Floating point, `(T,C,H,W)`
     "Make a sequence of images of `o`"
-    x = torch.as_tensor(o if isinstance(o, torch.Tensor) else np.asarray(o))
+    try: x = torch.as_tensor(o if isinstance(o, torch.Tensor) else np.asarray(o))
+    except (TypeError, ValueError) as e: raise refusal('o', 'an array of numbers', f"one that torch cannot take ({e})", error=TypeError) from None
     if x.dim() not in (3,4): raise refusal('o', '(T,H,W) or (T,C,H,W)', f"shape {tuple(x.shape)}")
     if x.dtype==torch.uint8: x = x.float()/255
     if not x.is_floating_point(): raise refusal('o', 'of a floating-point dtype, or bytes', x.dtype, 'scale it first', TypeError)

@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['DECAYS', 'ForecastHorizon', 'ResetState', 'row_starts', 'stateful_layers', 'reset_state', 'stream_dls',
            'TruncatedBPTT', 'true_fraction', 'ScheduledSampling', 'evaluating', 'FreshSequences', 'ForecastPicture',
-           'KeepBest']
+           'KeepBest', 'batch_indices', 'finite_rows', 'SkipNonFinite']
 
 # %% ../nbs/41_callbacks.ipynb #c5
-import math
+import math, warnings
 from contextlib import contextmanager
 from pathlib import Path
 import torch
 from fastcore.basics import store_attr
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelBatchException, CancelStepException
 from fastai.learner import CastToTensor
 from fastai.data.core import DataLoaders, TfmdDL
-from .core import one_of, refusal, whole
+from .core import flag, one_of, refusal, whole
 from .layers import ConvLSTM
 from .models.forecaster import NextFrameForecaster
 
@@ -33,6 +33,7 @@ class ResetState(Callback):
     def before_train(self):     reset_state(self.model)
     def before_validate(self):  reset_state(self.model)
     def after_fit(self):        reset_state(self.model)
+    def after_exception(self):  reset_state(self.model) # an error or Ctrl-C, which a SequenceLearner tells of
     def before_batch(self):
         starts = row_starts(self.dl)
         if starts is not None: reset_state(self.model, starts[self.iter])
@@ -109,6 +110,7 @@ def true_fraction(
     decay:str='linear', # 'linear', 'exponential' or 'sigmoid'
 )->float: # From 1 to 0
     "How often to feed the true frame"
+    one_of('decay', decay, list(DECAYS)); whole('step', step, 0); whole('steps', steps)
     return DECAYS[decay](step/steps) if step < steps else 0.
 
 # %% ../nbs/41_callbacks.ipynb #c34
@@ -123,7 +125,7 @@ class ScheduledSampling(Callback):
         step:int=0, # Batches seen before, in a run that is resumed
     ):
         store_attr()
-        whole('steps', steps); whole('step', step, 0); whole('seed', seed, 0); one_of('decay', decay, list(DECAYS))
+        true_fraction(step, steps, decay); whole('seed', seed, 0); flag('reverse', reverse)
 
     def before_fit(self):
         if not isinstance(self.model, NextFrameForecaster): raise refusal('model', 'a NextFrameForecaster', type(self.model).__name__)
@@ -140,6 +142,9 @@ class ScheduledSampling(Callback):
         self.learn.xb = (x, horizon, y, feed.to(x.device), True)
         self.learn.yb = (torch.cat([x[:,1:], y], 1),)
         self.step += 1
+
+    def state_dict(self): return {'step':self.step}
+    def load_state_dict(self, state): self.step = state['step']
 
 # %% ../nbs/41_callbacks.ipynb #c39
 @contextmanager
@@ -162,6 +167,11 @@ class FreshSequences(Callback):
     def before_train(self):
         ds = self.dls.train_ds
         if hasattr(ds, 'epoch'): ds.epoch = self.seen = getattr(self, 'seen', -1) + 1
+
+    def state_dict(self): return {'seen':getattr(self, 'seen', -1)}
+    def load_state_dict(self, state):
+        self.seen = state['seen']
+        if self.seen >= 0: self.dls.train_ds.epoch = self.seen
 
 # %% ../nbs/41_callbacks.ipynb #c45
 class ForecastPicture(Callback):
@@ -206,3 +216,82 @@ class KeepBest(Callback):
     def after_fit(self):
         if self.weights: self.model.load_state_dict(self.weights)
         self.weights = None
+
+    def state_dict(self): return {k:getattr(self, k, None) for k in ('best','weights','trained')}
+    def load_state_dict(self, state): self.best,self.weights,self.trained = (state[k] for k in ('best','weights','trained'))
+
+# %% ../nbs/41_callbacks.ipynb #c54
+def batch_indices(
+    dl, # A fastai DataLoader while it is read, or a list of batches
+    i:int, # Number of the batch
+    n:int, # Rows of the batch
+)->list: # Their indices in the dataset; None where the DataLoader does not tell
+    "Which items of the dataset a batch is made of"
+    idxs,bs = getattr(dl, '_DataLoader__idxs', None),getattr(dl, 'bs', None)
+    return idxs[i*bs:i*bs+n] if isinstance(idxs, list) and bs else None
+
+def finite_rows(
+    ts, # Tensors, each `(B,...)`; others are passed over
+)->torch.Tensor: # bool `(B,)`; None without tensors
+    "Which rows of a batch have no NaN and no infinity"
+    rows = [torch.isfinite(t).flatten(1).all(1) for t in ts if isinstance(t, torch.Tensor) and t.dim()>1]
+    return torch.stack(rows).all(0).cpu() if rows else None
+
+# %% ../nbs/41_callbacks.ipynb #c55
+class SkipNonFinite(Callback):
+    "Leave out a batch with a NaN or an infinity before it changes anything, and say which sequence has it"
+    order = CastToTensor.order # Before mixed precision begins its part of the batch, and before pieces of it are learned
+    def __init__(self,
+        in_a_row:int=10, # Bad batches after each other that stop the training
+    ): self.in_a_row,self.good,self.bad = whole('in_a_row', in_a_row),0,0
+
+    def before_fit(self): # a search for the learning rate goes where the loss breaks, and forecasts are asked for whatever comes in
+        self.run = not hasattr(self.learn, 'lr_finder') and not hasattr(self.learn, 'gather_preds')
+
+    def before_train(self):    self.good = self.bad = 0
+    def before_validate(self): self.good = self.bad = 0
+
+    def before_batch(self):
+        rows = finite_rows(self.xb)
+        if rows is None or rows.all(): return
+        self.skip(rows)
+        raise CancelBatchException
+
+    def after_loss(self):
+        if len(self.yb) and not torch.isfinite(self.loss.detach()).all(): self.skip(finite_rows(self.yb))
+        elif not self.training: self.fine()
+
+    def before_step(self):
+        grads = [p.grad for p in self.model.parameters() if p.grad is not None]
+        fp16  = getattr(getattr(self, 'scaler', None), 'is_enabled', bool)() # then an infinity is part of the game
+        if fp16 or torch.nn.utils.get_total_norm(grads).isfinite(): return self.fine()
+        self.skip(None)
+        raise CancelStepException
+
+    def fine(self): self.good,self.bad = self.good+1,0
+
+    def skip(self, rows):
+        "Forget the batch, say why, and stop if there are too many"
+        self.bad += 1
+        self.learn.yb = () # without targets fastai goes back through nothing, and writes nothing down
+        if self.training: self.opt.zero_grad()
+        reset_state(self.model) # what follows does not go on from what the model has seen
+        say = f"left out batch {self.iter} of {self.part}: {self.reason(rows)}"
+        if self.bad >= self.in_a_row: raise FloatingPointError(f"{say}. {self.bad} bad batches in a row are too many; the model is as it was before them")
+        warnings.warn(say, stacklevel=2)
+
+    def reason(self, rows):
+        "What is wrong with a batch"
+        if rows is None or rows.all(): return "its numbers are finite, its loss or gradient is not, as with too large a learning rate"
+        which,names = torch.nonzero(~rows).flatten().tolist(),batch_indices(self.dl, self.iter, len(rows))
+        return f"a NaN or an infinity in {'sequence' if names else 'row'} {', '.join(str(names[r] if names else r) for r in which)}"
+
+    @property
+    def part(self): return f"{'training' if self.training else 'validation'}, epoch {self.epoch}"
+
+    def after_train(self): # no good batch at all is more than a bad sequence
+        if self.bad and not self.good: raise FloatingPointError(f"every batch of {self.part} was left out")
+    def after_validate(self): self.after_train()
+
+    def state_dict(self): return {'good':self.good, 'bad':self.bad}
+    def load_state_dict(self, state): self.good,self.bad = state['good'],state['bad']

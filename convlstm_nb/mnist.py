@@ -14,7 +14,7 @@ from pathlib import Path
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 from fastcore.basics import patch, store_attr
-from .core import atomic_path, refusal, whole, one_of
+from .core import atomic_path, flag, refusal, whole, one_of
 
 # %% ../nbs/31_mnist.ipynb #c7
 SPLITS = {'train':'train', 'valid':'train', 'test':'t10k'} # The MNIST file that each split is cut from
@@ -188,8 +188,8 @@ def check_motion(
     one_of('split', ds.split, tuple(SPLITS))
     for name in 'length','context','horizon','n_digits','digit_size': whole(name, getattr(ds, name))
     whole('size', ds.size, ds.digit_size+1)
-    whole('seed', ds.seed, 0)
-    if np.shape(ds.speed)!=(2,) or not 0<=ds.speed[0]<=ds.speed[1]<np.inf:
+    whole('seed', ds.seed, 0); flag('fresh', ds.fresh)
+    if np.shape(ds.speed)!=(2,) or np.asarray(ds.speed).dtype.kind not in 'iuf' or not 0<=ds.speed[0]<=ds.speed[1]<np.inf:
         raise refusal('speed', 'a pair (lowest,highest), none negative', ds.speed)
     kind = getattr(digits, 'dtype', type(digits).__name__)
     if kind!=np.uint8 or np.ndim(digits)!=3 or not np.size(digits):

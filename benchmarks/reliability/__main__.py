@@ -1,0 +1,29 @@
+"""The reliability table, measured: `python benchmarks/reliability` runs every part, `python benchmarks/reliability values faults` some.
+
+A part is a file `check_<part>.py` here with a function `rows()` that yields one dict for each line of the table:
+`what` was checked, what was `wanted`, what was `got` (with its figure), and whether it `passed`."""
+import sys, time
+from importlib import import_module
+from pathlib import Path
+here = Path(__file__).parent
+sys.path[:0] = [str(here), str(here.parent)]
+from common import keep
+
+parts = sorted(p.stem.removeprefix('check_') for p in here.glob('check_*.py'))
+
+def run(part):
+    "Run one part, print its lines, and keep them; how many failed"
+    begun,rows = time.perf_counter(),[]
+    for row in import_module(f'check_{part}').rows():
+        rows.append({k: row[k] for k in ('what','wanted','got','passed')})
+        print(f"{'ok  ' if row['passed'] else 'MISS'} {part}: {row['what']}: wanted {row['wanted']}, got {row['got']}", flush=True)
+    keep(f'reliability_{part}', seconds=round(time.perf_counter()-begun, 1), rows=rows)
+    return len(rows),sum(not r['passed'] for r in rows)
+
+if __name__=='__main__':
+    asked = sys.argv[1:] or parts
+    if unknown := set(asked) - set(parts): sys.exit(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    counts = [run(p) for p in asked]
+    total,missed = map(sum, zip(*counts))
+    print(f"{total-missed} passed, {missed} failed")
+    sys.exit(missed > 0)

@@ -180,6 +180,7 @@ class ForecastPicture(Callback):
     def __init__(self,
         folder, # Where the pictures go; made if absent
         predict=None, # Function `(model, x, horizon)` to frames; the model's own `predict` if None
+        channel:int=0, # Which channel to show
     ): store_attr()
 
     def before_fit(self):
@@ -190,7 +191,7 @@ class ForecastPicture(Callback):
         import matplotlib.pyplot as plt
         x,y = (t[None].to(next(self.model.parameters())) for t in self.dls.valid_ds[0])
         with evaluating(self.model): pred = (self.predict or type(self.model).predict)(self.model, x, y.shape[1])
-        fig = show_forecast(x[0].cpu(), y[0].cpu(), pred[0].cpu())
+        fig = show_forecast(x[0].cpu(), y[0].cpu(), pred[0].cpu(), channel=self.channel)
         save_figure(fig, Path(self.folder)/f'epoch-{self.epoch+1:03}.png')
         plt.close(fig)
 

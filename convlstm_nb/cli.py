@@ -8,7 +8,7 @@ __all__ = ['TABLE1', 'PAPER_DATA', 'PAPER_TRAIN', 'PRESETS', 'OPTIMIZERS', 'TRAI
            'train_run', 'own_metrics', 'score_run', 'write_scores', 'headline', 'show_run', 'unfinished', 'resume_run',
            'run_model', 'run_motion', 'is_own', 'check_range', 'predict_run', 'cut_windows', 'evaluate_run',
            'evaluate_own', 'one_line_errors', 'convlstm_train', 'convlstm_predict', 'convlstm_evaluate', 'split_words',
-           'number_or_word', 'check_device']
+           'number_or_word', 'a_number', 'check_device']
 
 # %% ../nbs/50_cli.ipynb #c5
 import os, re, shutil, signal, sys, threading, time, warnings
@@ -450,7 +450,7 @@ def convlstm_train(
     with one_line_errors('convlstm_train'):
         own = dict(variables=split_words(variables), axes=axes, fill=None if fill is None else [fill], context=context, horizon=horizon, step=step, stride=stride,
                    test_stride=test_stride, crop=crop and [crop,crop], scaling=scaling, per=per, top=top, by=by, train_until=number_or_word(train_until),
-                   test_from=number_or_word(test_from), period=period, thresholds=thresholds and [number_or_word(t) for t in thresholds.split(',')])
+                   test_from=number_or_word(test_from), period=period, thresholds=thresholds and [a_number('thresholds', t) for t in thresholds.split(',')])
         options = dict(device=device, epochs=epochs, bs=bs, lr=lr, num_workers=num_workers, augment=augment or None)
         if device is not None: check_device(device)
         if preset is not None: one_of('preset', preset, list(PRESETS))
@@ -516,6 +516,14 @@ def number_or_word(
     "Read a place or a time"
     try: return text if text is None else float(text)
     except ValueError: return text
+
+def a_number(
+    name:str, # Of the option
+    text:str, # '.5', say
+)->float:
+    "Read a number, or say which option is none"
+    try: return float(text)
+    except ValueError: raise refusal(name, 'numbers with commas between', repr(text)) from None
 
 def check_device(
     device:str, # 'cuda', say

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from fastcore.meta import delegates
 from .core import refusal, one_of, whole
 
-# %% ../nbs/20_losses.ipynb #c7
+# %% ../nbs/20_losses.ipynb #c9
 def _plain(t): return t if type(t) is torch.Tensor else t.as_subclass(torch.Tensor)  # fastai's tensor types do not mix
 
 def paired(
@@ -27,7 +27,7 @@ def paired(
     dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
     return tuple(_plain(t).to(dtype) for t in (pred,target))
 
-# %% ../nbs/20_losses.ipynb #c11
+# %% ../nbs/20_losses.ipynb #c13
 def observed(
     pred,            # Forecast, `(B,T,C,H,W)`
     target,          # What happened, of the same shape; NaN where that is not known
@@ -38,7 +38,7 @@ def observed(
     seen = ~target.isnan()
     return torch.where(seen, pred, 0.),torch.where(seen, target, 0.),seen
 
-# %% ../nbs/20_losses.ipynb #c14
+# %% ../nbs/20_losses.ipynb #c16
 def sequence_cross_entropy(
     logits, # Forecast before the sigmoid, `(B,T,C,H,W)`
     target, # What happened, in [0,1], of the same shape; NaN where that is not known
@@ -48,7 +48,7 @@ def sequence_cross_entropy(
     bce = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
     return torch.where(seen, bce, 0.).sum()/len(logits)
 
-# %% ../nbs/20_losses.ipynb #c23
+# %% ../nbs/20_losses.ipynb #c25
 def _leads(weights):
     "Weights of the lead times, scaled to a mean of 1"
     w = torch.as_tensor(weights, dtype=torch.float32)
@@ -62,7 +62,7 @@ class FrameLoss(nn.Module):
     def __init__(self,
         reduction:str='mean',   # 'mean' over all pixels that were seen, 'sum', or 'none' to keep each pixel's
         *,
-        weight=None,            # Function of the target: how much each pixel counts, `BalancedWeight` say
+        weight=None,            # Function of the target: how much each pixel counts, a BalancedWeight say
         lead_weights:list=None, # How much each lead time counts; all the same if None
     ):
         super().__init__()
@@ -93,13 +93,13 @@ class FrameLoss(nn.Module):
         if len(w) != error.shape[1]: raise refusal('lead_weights', f"one number for each of the {error.shape[1]} frames", len(w))
         return w.to(error.device).view(1, -1, *[1]*(error.dim()-2))
 
-# %% ../nbs/20_losses.ipynb #c25
+# %% ../nbs/20_losses.ipynb #c27
 class FrameBCE(FrameLoss):
     "Binary cross-entropy of logits, per pixel; the frames are their sigmoid"
     output = 'sigmoid'
     def error(self, logits, target, seen): return F.binary_cross_entropy_with_logits(logits, target, reduction='none')
 
-# %% ../nbs/20_losses.ipynb #c30
+# %% ../nbs/20_losses.ipynb #c32
 class _OfFrames(FrameLoss):
     "A loss of frames, made of logits or not"
     @delegates(FrameLoss)
@@ -115,7 +115,7 @@ class FrameMAE(_OfFrames):
     "Absolute error per pixel"
     def error(self, pred, target, seen): return (self.activation(pred)-target).abs()
 
-# %% ../nbs/20_losses.ipynb #c35
+# %% ../nbs/20_losses.ipynb #c37
 class FrameFocal(FrameLoss):
     "Focal cross-entropy of logits, per pixel; the frames are their sigmoid"
     output = 'sigmoid'
@@ -132,7 +132,7 @@ class FrameFocal(FrameLoss):
         bce = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
         return bce*(target-logits.sigmoid()).abs()**self.gamma
 
-# %% ../nbs/20_losses.ipynb #c38
+# %% ../nbs/20_losses.ipynb #c40
 class BalancedWeight:
     "How much a pixel counts, by the thresholds that its target reaches (Shi et al. 2017, section 3.2)"
     def __init__(self,
@@ -151,7 +151,7 @@ class BalancedWeight:
         step = torch.bucketize(rain.detach(), self.thresholds.to(rain), right=True)
         return self.weights.to(rain)[step]
 
-# %% ../nbs/20_losses.ipynb #c45
+# %% ../nbs/20_losses.ipynb #c47
 def _blur(x, window, sigma=1.5):
     "Mean over each window that fits, weighted by a Gaussian: `(N,H,W)` -> `(N,H-window+1,W-window+1)`"
     g = torch.exp(-.5*((torch.arange(window, device=x.device, dtype=x.dtype)-(window-1)/2)/sigma)**2)
@@ -175,7 +175,7 @@ def ssim_map(
     ssim = (2*mx*my+c1)*(2*uv+c2)/((mx*mx+my*my+c1)*(uu+vv+c2))
     return ssim.unflatten(0, lead)
 
-# %% ../nbs/20_losses.ipynb #c50
+# %% ../nbs/20_losses.ipynb #c52
 def whole_windows(
     seen,       # bool, `(...,H,W)`
     window:int, # Side of the window
@@ -202,7 +202,7 @@ class FrameSSIM(_OfFrames):
         pred = torch.where(seen, self.activation(pred), 0.)
         return self._centred(1-ssim_map(pred, target, self.data_range, self.window))
 
-# %% ../nbs/20_losses.ipynb #c53
+# %% ../nbs/20_losses.ipynb #c55
 class FrameGDL(_OfFrames):
     "Gradient difference: the error of the absolute steps between neighbours, summed over the axes"
     def error(self, pred, target, seen):
@@ -214,7 +214,7 @@ class FrameGDL(_OfFrames):
             total = total + F.pad(step, [0,0]*(target.dim()-1-d) + [1,0])
         return total
 
-# %% ../nbs/20_losses.ipynb #c56
+# %% ../nbs/20_losses.ipynb #c58
 class LossSum(nn.Module):
     "A weighted sum of losses of one output"
     def __init__(self,

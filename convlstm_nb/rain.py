@@ -40,7 +40,7 @@ def rain_scores(
     whole('window', window)
     scores = {}
     for t in thresholds:
-        if isinstance(t, bool) or not math.isfinite(t): raise refusal('thresholds', 'finite numbers', t)
+        if isinstance(t, bool) or not isinstance(t, (int,float)) or not math.isfinite(t): raise refusal('thresholds', 'finite numbers', repr(t))
         scores |= _scores_at(t, to_units or (lambda x: x), t-slack, window)
     return scores
 

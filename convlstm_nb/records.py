@@ -16,7 +16,7 @@ from .images import by_number, image_records
 from .readers import Joined, free_path, numpy_records, write_frames
 from .windows import Record
 
-# %% ../nbs/36_records.ipynb #c6
+# %% ../nbs/36_records.ipynb #c7
 ENDINGS = '.npy .npz .nc .nc4 .cdf .h5 .zarr .gif'
 
 def find_files(
@@ -45,7 +45,7 @@ def read_records(
     if variables is not None: raise refusal('variables', 'absent for images', variables)
     return image_records(path, **kwargs)
 
-# %% ../nbs/36_records.ipynb #c7
+# %% ../nbs/36_records.ipynb #c8
 def open_records(
     path, # A file, a folder, a pattern with `*`, a list of these, or an array or xarray Dataset in memory
     variables=None, # Name or names of variables, which become channels; the only one there is if None
@@ -70,7 +70,7 @@ def open_records(
         if len(records)>1: raise refusal(f, 'one sequence, to be joined with others', f"{len(records)}", 'say `join=False`')
     return [join_records([r for [r] in found])]
 
-# %% ../nbs/36_records.ipynb #c8
+# %% ../nbs/36_records.ipynb #c9
 def join_records(
     records:list, # Records that follow each other
 )->Record:
@@ -93,7 +93,7 @@ def join_records(
     return Record(Joined([r.values for r in records]), times, coords, first.variables, first.attrs, first.dims,
                   f"{first.name} … {Path(records[-1].name).name}", first.fill, first.valid, first.scale, first.offset)
 
-# %% ../nbs/36_records.ipynb #c15
+# %% ../nbs/36_records.ipynb #c16
 def known_frames(
     record:Record, # What is known
     context:int, # Frames wanted

@@ -374,7 +374,7 @@ def lies(place):
         yield small(t, grew, f'{len(stores)} Zarr stores that claim more than they hold, or hold other than they claim')
     t = Tally(place)
     for d in SCALINGS: t.refuse(str(d)[:40], lambda _: Scaling.from_dict(d), '', '`')
-    yield t.row(f'{len(SCALINGS)} dicts that are no scaling, through `Scaling.from_dict`', 'each refused with the argument named')
+    yield t.row(f'{len(SCALINGS)} dicts that are no scaling, through the scaling of a config', 'each refused with the argument named')
 
 def small(t, grew, what):
     "A row that wants little memory, too"

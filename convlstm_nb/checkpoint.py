@@ -15,6 +15,8 @@ from safetensors.torch import load, save
 from . import __version__
 from .core import atomic_path, previous_path, refusal
 from .models.forecaster import EncoderForecaster, NextFrameForecaster
+from .models.motion import LagrangianForecaster
+from .models.period import PeriodicForecaster
 
 # %% ../nbs/43_checkpoint.ipynb #c6
 def to_json(
@@ -112,7 +114,7 @@ def _load(path):
         raise refusal(path, 'a safetensors file of convlstm_nb', f"one that cannot be read ({e})") from None
 
 # %% ../nbs/43_checkpoint.ipynb #c21
-MODELS = {m.__name__: m for m in (EncoderForecaster, NextFrameForecaster)}
+MODELS = {m.__name__: m for m in (EncoderForecaster, NextFrameForecaster, LagrangianForecaster, PeriodicForecaster)}
 
 def build_model(
     spec:dict, # `{'class': name, 'args': {...}}`

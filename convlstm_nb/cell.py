@@ -151,6 +151,17 @@ def read(self:ConvLSTMCell,
     if x is not None: return same_conv(x, self.weight_ih, None, self.dilation, self.padding_mode)
 
 @patch
+def pre_activations(self:ConvLSTMCell,
+    zx, # What `read` returned
+    h, # Hidden state
+): # `(B,4*hidden_channels,*size)`
+    "What the gates are made of, but for the peepholes"
+    normed = self.norm in GROUPS
+    z = same_conv(h, self.weight_hh, None if normed else self.bias, None, self.padding_mode)
+    if zx is not None: z = z + zx
+    return F.group_norm(z, GROUPS[self.norm], self.norm_weight, self.bias) if normed else z
+
+@patch
 def step(self:ConvLSTMCell,
     zx, # What `read` returned
     state, # `(h,c)`
@@ -158,11 +169,7 @@ def step(self:ConvLSTMCell,
 ): # New `(h,c)`
     "Advance the state by one frame that has been read"
     h,c = state
-    normed = self.norm in GROUPS
-    if drop_h is not None: h = h*drop_h
-    z = same_conv(h, self.weight_hh, None if normed else self.bias, None, self.padding_mode)
-    if zx is not None: z = z + zx
-    if normed: z = F.group_norm(z, GROUPS[self.norm], self.norm_weight, self.bias)
+    z = self.pre_activations(zx, h if drop_h is None else h*drop_h)
     return lstm_gates(z, c, self.weight_ci, self.weight_cf, self.weight_co, drop_c)
 
 # %% ../nbs/01_cell.ipynb #c24

@@ -7,12 +7,10 @@ __all__ = ['GATES', 'gates_of', 'gate_maps', 'busiest_channel', 'show_gates']
 
 # %% ../nbs/25_gates.ipynb #c3
 import numpy as np, torch
-import torch.nn.functional as F
 from matplotlib import pyplot as plt
-from .cell import GROUPS, same_conv
 from .core import one_of, refusal, whole
 from .layers import ConvLSTM
-from .models.forecaster import EncoderForecaster, to_patches
+from .models.forecaster import EncoderForecaster
 from .viz import figure_style, show_frames, strip_axes
 
 # %% ../nbs/25_gates.ipynb #c7
@@ -23,11 +21,8 @@ def gates_of(
 )->dict: # `i`, `f`, `g`, `o` and the new `c`, `h`, each `(B,hidden,*size)`
     "Advance a cell by one step, and tell what its gates did (Shi et al. 2015, Eq. 3)"
     h,c = state
-    z = same_conv(h, cell.weight_hh, None if cell.norm in GROUPS else cell.bias, None, cell.padding_mode)
-    if zx is not None: z = z + zx
-    if cell.norm in GROUPS: z = F.group_norm(z, GROUPS[cell.norm], cell.norm_weight, cell.bias)
     ci,cf,co = (0. if w is None else w for w in (cell.weight_ci,cell.weight_cf,cell.weight_co))
-    i,f,g,o = z.chunk(4, dim=1)
+    i,f,g,o = cell.pre_activations(zx, h).chunk(4, dim=1)
     i,f,g = (i+ci*c).sigmoid(),(f+cf*c).sigmoid(),g.tanh()
     c = f*c + i*g
     o = (o+co*c).sigmoid()
@@ -39,16 +34,18 @@ def gate_maps(
     model,          # A ConvLSTM of one direction, or an EncoderForecaster
     x,              # Known frames, `(B,T,C,H,W)`
     horizon:int=10, # Frames to forecast, by an EncoderForecaster
+    covariates=None, # Of all frames, as of the model's `forward`
 )->list: # For each layer `{'i': (B,T,hidden,*size), 'f', 'g', 'o', 'c', 'h'}`; of a forecaster, the known and the forecast frames
     "Run a model, and keep its gates and states"
     training = model.training
     model.eval()
     try:
         if isinstance(model, ConvLSTM): return _stacked(_run(model, x)[0])
-        if not isinstance(model, EncoderForecaster): raise refusal('model', 'a ConvLSTM or an EncoderForecaster', type(model).__name__, error=TypeError)
-        horizon = model.check(x, horizon)
-        known,state = _run(model.encoder, to_patches(x, model.patch_size))
-        ahead,_     = _run(model.forecaster, None, state, horizon)
+        if getattr(type(model), 'advance', None) is not EncoderForecaster.advance: # another reads other frames
+            raise refusal('model', 'a ConvLSTM or an EncoderForecaster', type(model).__name__, error=TypeError)
+        z,z_ahead   = model.check_covariates(covariates, x, horizon := model.check(x, horizon))
+        known,state = _run(model.encoder, model.patches(x, z))
+        ahead,_     = _run(model.forecaster, None if z_ahead is None else model.patches(z_ahead), state, horizon)
         return _stacked([k+a for k,a in zip(known, ahead)])
     finally: model.train(training)
 
@@ -68,7 +65,7 @@ def _run(layer, x, state=None, steps=None):
 
 def _stacked(layers): return [{k: torch.stack([step[k] for step in steps], 1) for k in steps[0]} for steps in layers]
 
-# %% ../nbs/25_gates.ipynb #c15
+# %% ../nbs/25_gates.ipynb #c17
 GATES = dict(i='input gate', f='forget gate', o='output gate', g='candidate', c='memory', h='output')
 
 def busiest_channel(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'target_mean', 'channels', 'SequenceLearner', 'frame_scores', 'convlstm_learner', 'new_forecaster',
-           'ForecastMetric', 'forecast']
+           'ForecastMetric', 'forecast', 'split_covariates']
 
 # %% ../nbs/42_learner.ipynb #c5
 import math
@@ -16,11 +16,12 @@ from fastai.callback.core import CancelEpochException
 from fastai.callback.schedule import *  # adds fit_one_cycle and lr_find to Learner
 from fastai.callback.training import GradientClip
 from fastai.learner import Learner, Metric
+from fastai.torch_core import num_distrib, to_detach
 from .core import refusal, whole
 from .losses import FrameBCE, FrameMSE, sequence_cross_entropy
 from .metrics import ForecastScores, frame_mae, frame_mse
 from .models.forecaster import EncoderForecaster
-from .callbacks import ForecastHorizon, FreshSequences, ResetState, SkipNonFinite, evaluating
+from .callbacks import ForecastHorizon, FreshSequences, ResetState, SkipNonFinite, evaluating, peers
 
 # %% ../nbs/42_learner.ipynb #c11
 def target_mean(
@@ -30,15 +31,15 @@ def target_mean(
     "Mean of the training targets, for each channel"
     ds = dls.train_ds
     known  = lambda y: y.where(y.isfinite(), torch.nan).nanmean((-1,-2)) # missing pixels do not count
-    frames = torch.stack([known(torch.as_tensor(ds[i][1]).as_subclass(torch.Tensor)) for i in range(min(n, len(ds)))])
+    frames = torch.stack([known(torch.as_tensor(ds[i][-1]).as_subclass(torch.Tensor)) for i in range(min(n, len(ds)))])
     return frames.flatten(0,1).nanmean(0) # (n,T,C) -> (C,)
 
 def channels(
-    dls, # DataLoaders of `(known,next)`
-)->tuple: # Channels of the known frames, and of the next
-    "How many channels the frames have"
-    x,y = dls.train_ds[0]
-    return x.shape[1],y.shape[1]
+    dls, # DataLoaders of `(known,next)` or `(known,covariates,next)`
+)->dict: # `in_channels`, `out_channels`, and `covariates` if there are any
+    "How many channels the frames have, as a forecaster's arguments"
+    x,*z,y = dls.train_ds[0]
+    return dict(in_channels=x.shape[1], out_channels=y.shape[1], **(dict(covariates=z[0].shape[1]) if z else {}))
 
 # %% ../nbs/42_learner.ipynb #c14
 class SequenceLearner(Learner):
@@ -58,10 +59,13 @@ class SequenceLearner(Learner):
         finally: self.fitting,self.first_epoch = False,0
 
     def _do_fit(self):
+        if num_distrib() > 1 and peers(self).size < 2: raise refusal('learn', 'within `learn.distrib_ctx()` where several processes run', 'one outside')
         if self.first_epoch and (bar := getattr(getattr(self, 'progress', None), 'mbar', None)): bar.update(0) # it counts from there
         for self.epoch in range(self.first_epoch, self.n_epoch): self._with_events(self._do_epoch, 'epoch', CancelEpochException)
 
     def batches(self): return enumerate(self.dl)
+
+    def to_detach(self, b, cpu=True, gather=False): return to_detach(b, cpu, gather=False) # what this process has
 
     def all_batches(self):
         self.n_iter = len(self.dl)
@@ -100,8 +104,7 @@ def new_forecaster(
     **kwargs, # Arguments of EncoderForecaster
 )->EncoderForecaster:
     "A forecaster for these data, which starts from their mean"
-    n_in,n_out = channels(dls)
-    return EncoderForecaster(n_in, out_channels=n_out, **kwargs).start_from_mean(target_mean(dls))
+    return EncoderForecaster(**channels(dls) | kwargs).start_from_mean(target_mean(dls))
 
 # %% ../nbs/42_learner.ipynb #c28
 class ForecastMetric(Metric):
@@ -128,6 +131,7 @@ def forecast(
     model, # A forecaster
     x, # Known frames, `(T,C,H,W)` or `(B,T,C,H,W)`
     horizon:int=10, # Frames to forecast
+    covariates=None, # Of all `T+horizon` frames, `(T+horizon,n,H,W)` or `(B,T+horizon,n,H,W)`, or a map `(n,H,W)`
     bs:int=32, # Sequences at a time
 )->torch.Tensor: # Frames on the CPU, `(horizon,C,H,W)` or `(B,horizon,C,H,W)`
     "Forecast frames from frames"
@@ -136,15 +140,29 @@ def forecast(
     x = x.as_subclass(torch.Tensor)
     if x.dim() not in (4,5): raise refusal('x', '(T,C,H,W) or (B,T,C,H,W)', f"shape {tuple(x.shape)}")
     like,one = next(model.parameters()),x.dim()==4
-    with evaluating(model):
-        ys = [model.predict(b.to(like.device), horizon).cpu() for b in (x[None] if one else x).split(whole('bs', bs))]
+    xs    = (x[None] if one else x).split(whole('bs', bs))
+    zs    = split_covariates(covariates, xs, like)
+    with evaluating(model): ys = [model.predict(b.to(like.device), horizon, **z).cpu() for b,z in zip(xs, zs)]
     return torch.cat(ys)[0] if one else torch.cat(ys)
+
+def split_covariates(
+    covariates, # As of forecast
+    xs:list, # Batches
+    like:torch.Tensor, # A parameter of the model
+)->list: # Of arguments of `predict`, for each batch
+    "Part covariates as the sequences are"
+    if covariates is None: return [{}]*len(xs)
+    z = torch.as_tensor(covariates).as_subclass(torch.Tensor).to(like)
+    if z.dim()==4: z = z[None]
+    own = z.dim()==5 and len(z)==sum(map(len, xs)) # or one for all
+    return [dict(covariates=p) for p in (z.split([len(x) for x in xs]) if own else [z]*len(xs))]
 
 @patch
 def forecast(self:Learner,
     x, # Known frames, `(T,C,H,W)` or `(B,T,C,H,W)`
     horizon:int=10, # Frames to forecast
+    covariates=None, # Of all `T+horizon` frames, `(T+horizon,n,H,W)` or `(B,T+horizon,n,H,W)`, or a map `(n,H,W)`
     bs:int=32, # Sequences at a time
 )->torch.Tensor: # Frames on the CPU, `(horizon,C,H,W)` or `(B,horizon,C,H,W)`
     "Forecast frames from frames"
-    return forecast(self.model, x, horizon, bs)
+    return forecast(self.model, x, horizon, covariates, bs)

@@ -244,11 +244,10 @@ def _arrays(path, variables):
     path = Path(path)
     if path.suffix!='.npz' or not path.is_file(): return {'value': open_array(path, variables)}
     found = npz_names(path)
-    if variables is None: variables = [k for k in found if len(open_array(path, k).shape)>=3]
-    elif isinstance(variables, str): variables = [variables]
-    if not variables or not set(variables)<=set(found) or (len(variables)>1 and variables==found):
-        raise refusal('variables', f"some of the arrays in {path}, {', '.join(found)}", variables)
-    return {k: open_array(path, k) for k in variables}
+    asked = [variables] if isinstance(variables, str) else variables
+    names = asked or [k for k in found if len(open_array(path, k).shape)>=3]
+    if not set(names)<=set(found) or (len(names)!=1 and not asked): raise refusal('variables', f"some of the arrays in {path}, {', '.join(found)}", asked)
+    return {k: open_array(path, k) for k in names}
 
 TIMES,ROWS,COLUMNS = ('time','times','valid_time'),('lat','latitude','y'),('lon','longitude','x')
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LONG', 'KEPT', 'pack', 'unpack', 'private_generators', 'generator_state', 'set_generator_state', 'same_chance',
-           'kept', 'rememberers', 'metrics_of', 'plain', 'training_state', 'set_training_state', 'near', 'leaves',
-           'data_print', 'named', 'fingerprint', 'flat', 'differences', 'where', 'write_training', 'read_training',
-           'TrainingCheckpoint', 'Signals', 'History']
+           'kept', 'rememberers', 'metrics_of', 'plain', 'carried', 'training_state', 'set_training_state', 'near',
+           'leaves', 'data_print', 'named', 'fingerprint', 'flat', 'differences', 'where', 'write_training',
+           'read_training', 'TrainingCheckpoint', 'Signals', 'History']
 
 # %% ../nbs/44_resume.ipynb #c5
 import hashlib, os, random, signal, threading, time, warnings
@@ -22,12 +22,12 @@ from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, Tr
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import Recorder
 from fastai.optimizer import Optimizer
-from .callbacks import stateful_layers
+from .callbacks import peers, stateful_layers
 from .checkpoint import load_tensors, save_tensors
 from .core import atomic_path, flag, previous_path, refusal
 from .learner import SequenceLearner
 
-# %% ../nbs/44_resume.ipynb #c11
+# %% ../nbs/44_resume.ipynb #c12
 LONG = 16 # Numbers from which on a list becomes a tensor
 
 def pack(
@@ -65,11 +65,12 @@ def unpack(
     if kind=='tensor':  return tensors[v]
     if kind=='numbers': return tensors[v].tolist()
     if kind=='rows':    return list(tensors[v].unbind())
+    if kind=='array' and np.dtype(v[0]).kind not in 'biuf': raise ValueError(f'an array of {v[0]}') # text may claim any length
     if kind=='array':   return np.array(unpack(v[1], tensors), dtype=v[0])
     if kind=='tuple':   return tuple(unpack(v, tensors))
     return {unpack(k, tensors):unpack(w, tensors) for k,w in v}
 
-# %% ../nbs/44_resume.ipynb #c15
+# %% ../nbs/44_resume.ipynb #c16
 def private_generators(
     dls, # DataLoaders
 )->dict: # Name to generator
@@ -113,7 +114,7 @@ def same_chance(
     try: yield
     finally: set_generator_state(dls, state)
 
-# %% ../nbs/44_resume.ipynb #c18
+# %% ../nbs/44_resume.ipynb #c19
 KEPT = {Recorder:('lrs','iters','losses','values'), ParamScheduler:('hps',), TrackerCallback:('best','new_best'),
         EarlyStoppingCallback:('wait',), ReduceLROnPlateau:('wait',), GradientAccumulation:('count',)}
 
@@ -132,13 +133,15 @@ def metrics_of(learn):
 
 def plain(o): return {k:v for k,v in vars(o).items() if isinstance(v, (bool,int,float,str,torch.Tensor))}
 
+def carried(model): return [m.carried.value for m in stateful_layers(model)]
+
 def training_state(
     learn, # A Learner in the middle of a fit
 )->dict:
     "All that the rest of a training depends on, but for the generators"
     grads = {n:p.grad for n,p in learn.model.named_parameters() if p.grad is not None}
     return dict(model=learn.model.state_dict(), opt=learn.opt.state_dict(), scaler=getattr(learn, 'scaler', None) and learn.scaler.state_dict(),
-                carried=[m.carried.value for m in stateful_layers(learn.model)],
+                carried=carried(learn.model),
                 grads={n:g if g.any() else None for n,g in grads.items()}, # most often zeros, which take no space
                 callbacks={k:{n:vars(cb)[n] for n in kept(cb) if n in vars(cb)} if kept(cb) else cb.state_dict() for k,cb in rememberers(learn).items()},
                 metrics=[plain(m) for m in metrics_of(learn)],
@@ -169,7 +172,7 @@ def near(state, opt):
     to = lambda s, p: {k:v.to(p.device) if isinstance(v, torch.Tensor) else v for k,v in s.items()}
     return dict(state, state=[to(s, p) for s,(p,*_) in zip(state['state'], opt.all_params())])
 
-# %% ../nbs/44_resume.ipynb #c21
+# %% ../nbs/44_resume.ipynb #c22
 def leaves(o):
     "The arrays in an item of a dataset"
     return [a for v in (o.values() if isinstance(o, dict) else o) for a in leaves(v)] if isinstance(o, (dict,tuple,list)) else [np.asarray(o)]
@@ -211,6 +214,7 @@ def fingerprint(
     said.update({f'schedule.{k}':[np.ravel(f(p)).tolist() for p in (0,.1,.3,.6,1)] for k,f in scheds.items()})
     said['schedule.epochs'] = learn.n_epoch
     said['loss'],said['callbacks'] = named(learn.loss_func),list(rememberers(learn))
+    if peers(learn).size > 1: said['processes'] = peers(learn).size
     with same_chance(learn.dls):
         for name,dl in zip(('train','valid'), learn.dls.loaders): said.update({f'data.{name}.{k}':v for k,v in data_print(dl).items()})
     return said
@@ -229,7 +233,7 @@ def differences(
     told = [f"{k} was {then.get(k, 'absent')}, is {now.get(k, 'absent')}" for k in dict.fromkeys([*then,*now]) if k not in then or k not in now or then[k]!=now[k]]
     return '; '.join(told[:most]) + f"; and {len(told)-most} more"*(len(told)>most)
 
-# %% ../nbs/44_resume.ipynb #c25
+# %% ../nbs/44_resume.ipynb #c26
 def where(
     learn, # A Learner
 )->dict:
@@ -254,11 +258,11 @@ def read_training(
     tensors,meta = load_tensors(path, or_previous=True)
     try:
         state = unpack(meta['training'], tensors)
-        return {k:state[k] for k in ('epoch','batch','seconds','claim','where','config','state','start','now')}
+        return {k:state[k] for k in ('epoch','batch','seconds','claim','where','config','state','start','now')} | dict(others=state.get('others', []))
     except (LookupError, ValueError, TypeError, AttributeError) as e:
         raise refusal(path, 'the file of a TrainingCheckpoint', f"another ({e!r})") from None
 
-# %% ../nbs/44_resume.ipynb #c27
+# %% ../nbs/44_resume.ipynb #c28
 class TrainingCheckpoint(Callback):
     "Keep all that the rest of a training depends on in one file, at every epoch and every few minutes"
     order = 100 # After all others
@@ -277,18 +281,23 @@ class TrainingCheckpoint(Callback):
         self.run = self.fitting and not hasattr(self.learn, 'lr_finder')
         if not self.run: return
         self.claim,self.begun = fingerprint(self.learn, self.config),time.monotonic()
-        there = [p for p in (self.file, previous_path(self.file)) if p.exists()]
+        there = peers(self.learn).of([str(p) for p in (self.file, previous_path(self.file)) if p.exists()])
         if there and not self.resume:
-            raise refusal('path', 'new', f"{str(there[0])!r}, which holds a training", 'say `resume=True` to go on with it, or move it away', FileExistsError)
+            raise refusal('path', 'new', f"{there[0]!r}, which holds a training", 'say `resume=True` to go on with it, or move it away', FileExistsError)
         if there: self.go_on()
         else:     self.save(0, 0)
         self.signals.listen()
 
     def go_on(self):
         "Put the Learner where the checkpoint stood"
-        found = self.found = read_training(self.file)
+        rank  = peers(self.learn).rank
+        found = peers(self.learn).of(None if rank else read_training(self.file)) # the first reads for all
         if d := differences(found['claim'], self.claim): raise refusal('resume', f"of the training in {self.file}", f"another: {d}")
         if d := differences(found['where'], where(self.learn)): warnings.warn(f"the training goes on elsewhere, so not to the last bit as it would have: {d}", stacklevel=2)
+        if rank: # what was of this process, in place of what was of the first
+            mine = found['others'][rank-1]
+            found = found | mine | dict(state=found['state'] | dict(carried=mine['carried']))
+        self.found = found
         self.learn.first_epoch,self.before,self.due = found['epoch'],found['seconds'],time.monotonic()+self.every
         if found['epoch'] or found['batch']:
             with same_chance(self.dls): getattr(self.dls, 'n_inp', None) # fastai draws a sequence to find out, at its first batch
@@ -317,11 +326,18 @@ class TrainingCheckpoint(Callback):
 
     def after_batch(self):
         if self.training: self.seen = self.iter+1
-        if self.signals.caught or self.training and time.monotonic() >= self.due: self.save(self.epoch, self.seen)
+        elif peers(self.learn).size > 1: return # in validation each process is at a batch of its own
+        if self.told(self.training and time.monotonic() >= self.due): self.save(self.epoch, self.seen)
         self.signals.obey()
 
+    def told(self, due=False):
+        "What the clock or a signal says to any of the processes: 0 for nothing, 1 for a checkpoint, else the signal"
+        word = peers(self.learn).most(self.signals.caught or int(due))
+        if word > 1: self.signals.caught = word
+        return word
+
     def after_train(self):      self.learned = generator_state(self.dls) # all that validation changes
-    def after_epoch(self):      self.save(self.epoch+1, 0); self.signals.obey()
+    def after_epoch(self):      self.save(self.epoch+1, 0); self.told(); self.signals.obey()
     def after_cancel_fit(self): self.save(self.n_epoch, 0) # another callback has ended it
     def after_fit(self):        self.signals.ignore()
 
@@ -333,14 +349,16 @@ class TrainingCheckpoint(Callback):
     def save(self, epoch, batch):
         "Write the checkpoint from which batch `batch` of epoch `epoch` comes next"
         now = self.learned if batch and not self.training else generator_state(self.dls)
-        write_training(self.file, dict(epoch=epoch, batch=batch, seconds=self.seconds, claim=self.claim, where=where(self.learn), config=self.config,
-                                       state=training_state(self.learn), start=self.start if batch else None, now=now))
+        mine,*others = peers(self.learn).gather(dict(carried=carried(self.learn.model), start=self.start if batch else None, now=now))
+        if not peers(self.learn).rank:
+            write_training(self.file, dict(epoch=epoch, batch=batch, seconds=self.seconds, claim=self.claim, where=where(self.learn), config=self.config,
+                                           state=training_state(self.learn), start=mine['start'], now=mine['now'], **(dict(others=others) if others else {})))
         self.due = time.monotonic()+self.every
 
     @property
     def seconds(self): return self.before + time.monotonic()-self.begun # spent on the training, over all its parts
 
-# %% ../nbs/44_resume.ipynb #c28
+# %% ../nbs/44_resume.ipynb #c29
 class Signals:
     "Ctrl-C and SIGTERM that wait for a good moment"
     patience = 3 # Seconds
@@ -372,7 +390,7 @@ class Signals:
         for s,h in self.old.items(): signal.signal(s, h or signal.SIG_DFL)
         self.old = {}
 
-# %% ../nbs/44_resume.ipynb #c49
+# %% ../nbs/44_resume.ipynb #c50
 class History(Callback):
     "Write the line of every epoch to a CSV file"
     order = Recorder.order + 1 # After the Recorder has its line
@@ -386,6 +404,7 @@ class History(Callback):
 
     def after_epoch(self):
         self.rows.append(','.join(map(str, self.recorder.log)))
+        if peers(self.learn).rank: return
         lines = [','.join(self.recorder.metric_names), *self.rows]
         with atomic_path(self.file) as part: part.write_text('\n'.join(lines) + '\n', encoding='utf-8')
 

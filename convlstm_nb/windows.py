@@ -31,6 +31,7 @@ class Record:
     scale:float = 1             # What a stored number is multiplied by
     offset:float = 0            # And what is added to it
     box:tuple = None            # Ranges of frames, rows and columns of `values`; all of it if None
+    covariates:tuple = ()       # What is known ahead: records of the same places, with as many frames, or with one if it is a map
 
     def __post_init__(self):
         if isinstance(self.values, torch.Tensor): self.values = self.values.detach().cpu().numpy()
@@ -45,6 +46,9 @@ class Record:
         if self.valid is not None:
             self.valid = np.asarray(self.valid, dtype=bool)
             if self.valid.shape!=self.shape[2:]: raise refusal(f'{self.name}: valid', f"of shape {self.shape[2:]}", f"shape {self.valid.shape}")
+        for z in self.covariates:
+            if z.shape[2:]!=self.shape[2:] or len(z) not in (1,len(self)):
+                raise refusal(f"{self.name}: covariates", f"of {len(self)} frames or one, of {self.shape[2:]}", f"{len(z)} of {z.shape[2:]} in {z.name}")
 
     @property
     def shape(self): return (len(self.box[0]), self.values.shape[1], len(self.box[1]), len(self.box[2]))
@@ -86,6 +90,7 @@ def part(self:Record,
     new.times  = None if self.times is None else self.times[frames]
     new.valid  = None if self.valid is None else self.valid[rows,cols]
     new.coords = {k: (d, np.asarray(v)[tuple(cut[a] for a in d)], a) for k,(d,v,a) in self.coords.items()}
+    new.covariates = tuple(z.part(frames if len(z)>1 else slice(None), rows, cols) for z in self.covariates)
     return new
 
 @patch
@@ -162,7 +167,7 @@ def fill_missing(
 
 # %% ../nbs/30_windows.ipynb #c23
 class Windows(Dataset):
-    "Windows of records: `x,y = ds[i]`, the known frames and those to forecast, both `(T,C,H,W)` float32"
+    "Windows of records: `x,y = ds[i]`, the known frames and those to forecast, both `(T,C,H,W)` float32; `x,z,y` with covariates `z`"
     def __init__(self,
         records,              # Records, tensors or arrays `(T,C,H,W)`
         context:int,          # Known frames
@@ -176,10 +181,12 @@ class Windows(Dataset):
         mask:bool=False,      # Append channels that say where there is a value?
         max_missing:float=.5, # Share that may be missing; None does not look, which saves reading everything at first
         seed:int=0,           # Of the crops
+        covariates=None,      # From fit_covariates: what is known ahead of all frames, beside them
     ):
         self.records = [r if isinstance(r, Record) else Record(r) for r in ([records] if isinstance(records, Record) else records)]
         self.context,self.horizon,self.stride,self.step = (whole(k, v) for k,v in dict(context=context, horizon=horizon, stride=stride, step=step).items())
         self.scaling,self.fill,self.mask,self.max_missing,self.seed = scaling,fill,mask,max_missing,whole('seed', seed, 0)
+        self.covariates = covariates
         self.crop   = crop if crop is None else tuple(whole('crop', n) for n in crop)
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_() # shared, so that living workers see it change
         check_sizes(self.records, self.crop)
@@ -195,10 +202,11 @@ class Windows(Dataset):
     def __len__(self): return len(self.starts)
     def __getitem__(self, i):
         r,start = self.starts[i]
-        record,place = self.records[r],self.place(i)
-        x = torch.from_numpy(record.read(slice(start, start+self.span, self.step), *place))
+        record,frames,place = self.records[r],slice(start, start+self.span, self.step),self.place(i)
+        x = torch.from_numpy(record.read(frames, *place))
         if self.scaling is not None: x = self.scaling.at(*place)(x)
-        return fill_missing(x[:self.context], self.fill, self.mask),x[self.context:]
+        known,following = fill_missing(x[:self.context], self.fill, self.mask),x[self.context:]
+        return (known,following) if self.covariates is None else (known,self.covariates(record, frames, *place),following)
 
     def place(self, i): # slices of rows and columns
         "Where window `i` is cut, in this epoch"
@@ -285,7 +293,7 @@ class StreamChunks(Dataset):
         self.steps = min(map(len, rows))
         if not self.steps: raise refusal('records', f"enough for {bs} rows of pieces of {chunk}+1 frames", f"lengths {[len(r) for r in records]}")
         self.rows   = rows
-        self.starts = torch.tensor([[row[t][1]==0 for row in rows] for t in range(self.steps)]) # (steps, bs)
+        self.row_starts = torch.tensor([[row[t][1]==0 for row in rows] for t in range(self.steps)]) # (steps, bs)
 
     def __len__(self): return self.steps*self.bs
 

@@ -23,7 +23,7 @@ def to_patches(
     "Fold each patch of pixels into the channels"
     if any(n%patch_size for n in x.shape[3:]):
         raise refusal('x', f"of a height and width that `patch_size={patch_size}` divides", 'x'.join(map(str, x.shape[3:])), 'pad or crop the frames')
-    if not len(x): return x.new_empty(0, x.shape[1], x.shape[2]*patch_size**2, *(n//patch_size for n in x.shape[3:])) # torch leaves it as it is
+    if not x.shape[0]: return x.new_empty(0, x.shape[1], x.shape[2]*patch_size**2, *(n//patch_size for n in x.shape[3:])) # torch leaves it as it is
     return F.pixel_unshuffle(x, patch_size)
 
 def from_patches(
@@ -31,7 +31,7 @@ def from_patches(
     patch_size:int, # Side of a patch, in pixels
 )->torch.Tensor: # `(B,T,C,H*patch_size,W*patch_size)`
     "Unfold the channels into patches of pixels"
-    if not len(x): return x.new_empty(0, x.shape[1], x.shape[2]//patch_size**2, *(n*patch_size for n in x.shape[3:]))
+    if not x.shape[0]: return x.new_empty(0, x.shape[1], x.shape[2]//patch_size**2, *(n*patch_size for n in x.shape[3:]))
     return F.pixel_shuffle(x, patch_size)
 
 # %% ../../nbs/10_forecaster.ipynb #c9

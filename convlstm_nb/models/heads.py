@@ -15,7 +15,7 @@ from fastcore.meta import delegates
 from ..core import check_frames, fraction, one_of, refusal, whole
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, channel_mask, check_lengths
-from .forecaster import OUTPUTS, from_patches, to_patches
+from .forecaster import OUTPUTS, from_patches, to_patches, whole_patches
 
 # %% ../../nbs/11_heads.ipynb #c8
 def last_hidden(
@@ -100,10 +100,11 @@ class SequenceSummary(nn.Module):
     def forward(self,
         x, # Sequence, `(B,T,in_channels,*size)`
         lengths=None, # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
-    ): # `(B,channels,*size)`, smaller by `patch_size`
+    ): # `(B,channels,*size)`, in patches, of which the last may reach over the edge
         "Summarise `x`"
         self.check(x)
-        out,state = self.layer(to_patches(x, self.patch_size) if self.patch_size>1 else x, lengths=lengths)
+        if self.patch_size>1: x = to_patches(whole_patches(x, self.patch_size), self.patch_size)
+        out,state = self.layer(x, lengths=lengths)
         if self.pool_time=='last': return last_hidden(state, self.layer.directions)
         return pool_frames(out, self.pool_time, lengths)
 
@@ -181,9 +182,9 @@ class SequenceToMap(nn.Module):
     ): # What the loss takes, `(B,out_channels,*size)`
         "Make one map for each sequence"
         y = self.dense(self.summary(x, lengths))
-        return from_patches(y, self.summary.patch_size) if self.summary.patch_size>1 else y
+        return from_patches(y, self.summary.patch_size)[...,:x.shape[-2],:x.shape[-1]] if self.summary.patch_size>1 else y
 
-# %% ../../nbs/11_heads.ipynb #c53
+# %% ../../nbs/11_heads.ipynb #c55
 @patch
 @torch.no_grad()
 def predict(self:SequenceToOne|SequenceToMap,

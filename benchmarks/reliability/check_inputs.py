@@ -3,10 +3,13 @@ import warnings
 import numpy as np
 import torch
 from torch import nn
+from convlstm_nb.archive import ArchiveWindows
 from convlstm_nb.cell import ConvLSTMCell
 from convlstm_nb.convert import from_keras, from_lstm, from_state_dict, to_keras, to_lstm
+from convlstm_nb.export import export_model
 from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.models.forecaster import EncoderForecaster, NextFrameForecaster, to_patches
+from convlstm_nb.readers import numpy_records
 from convlstm_nb.models.heads import SequenceToMap, SequenceToOne, pool_frames, pool_pixels
 
 nan,inf = float('nan'),float('inf')
@@ -176,7 +179,6 @@ BAD = {
     ('negative features',                       ValueError, 'hidden_features', '-1',             lambda: SequenceToOne(1, 4, 3, hidden_features=-1)),
     ('patches of signals',                      ValueError, 'patch_size', '2',                   lambda: SequenceToOne(1, 4, 3, patch_size=2, spatial_dims=1)),
     ('time first',                              ValueError, 'batch_first', 'False',              lambda: SequenceToOne(1, 4, 3, batch_first=False)),
-    ('a size that the patches do not divide',   ValueError, 'x', '8x8',                          lambda: SequenceToMap(1, 4, 2, patch_size=3)(x)),
     ('lengths beyond the frames',               ValueError, 'lengths', '[9, 1]',                 lambda: SequenceToOne(1, 4, 3)(x, lengths=[9,1])),
     ('an unknown pooling',                      ValueError, 'how', "'sum'",                      lambda: pool_frames(x, 'sum')),
 ], 'conversion': [
@@ -198,6 +200,15 @@ BAD = {
     ('weights of NaN',                          ValueError, 'weight_ih of layer 0', 'NaN',       lambda: from_state_dict({'conv.weight': torch.full((16,5,3,3), nan)})),
     ('weights of two dtypes',                   TypeError,  'weight_ih of layer 0', 'torch.float32', lambda: from_state_dict({k: w.double() if 'hh' in k else w for k,w in nn.LSTM(3, 4).state_dict().items()})),
     ('three letters for four gates',            ValueError, 'gates', "'ifo'",                    lambda: from_state_dict(conv(16,5,3,3), gates='ifo')),
+], 'export and archives': [
+    ('a file of neither kind',                  ValueError, 'suffix of path', "'.zip'",          lambda: export_model('x.zip', model)),
+    ('a Linear for a forecaster',               TypeError,  'model', 'Linear',                   lambda: export_model('x.pt2', nn.Linear(1, 1))),
+    ('a form that it has not',                  ValueError, 'form', "'backwards'",               lambda: export_model('x.pt2', model, 'backwards')),
+    ('single steps in two directions',          ValueError, 'form', 'step',                      lambda: export_model('x.pt2', ConvLSTM(1, 4, bidirectional=True), 'step')),
+    ('a layer without input',                   ValueError, 'model', 'in_channels=0',            lambda: export_model('x.pt2', own)),
+    ('a fill value for a layer, without units', ValueError, 'fill', '1.0',                       lambda: export_model('x.pt2', layer, fill=1.)),
+    ('no place to read at',                     ValueError, 'interleave', '0',                   lambda: ArchiveWindows(numpy_records(np.zeros((9,8,8), np.float32)), 2, 2, interleave=0)),
+    ('fewer frames than a window',              ValueError, 'records', '3',                      lambda: ArchiveWindows(numpy_records(np.zeros((3,8,8), np.float32)), 2, 2)),
 ]}
 
 def autocast(f):
@@ -216,6 +227,7 @@ GOOD = {
     'lengths as int32':                 lambda: layer(x, lengths=torch.tensor([4,2], dtype=torch.int32)),
     'bfloat16 frames under autocast':   lambda: autocast(lambda: layer(x.bfloat16())),
     'steps that agree with the frames': lambda: layer(x, steps=4),
+    'frames not of whole patches':      lambda: SequenceToMap(1, 4, 2, patch_size=3)(x),
     'a horizon of a NumPy integer':     lambda: model(x, np.int64(2)),
     'a mean for each channel':          lambda: EncoderForecaster(1, (4,), out_channels=2).start_from_mean([.1,.2]),
     'weights in NumPy arrays':          lambda: from_state_dict({'conv.weight': np.zeros((16,5,3,3), 'float32')}),

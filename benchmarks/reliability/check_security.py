@@ -4,15 +4,18 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 import numpy as np, torch
-from convlstm_nb import cli, readers
+from convlstm_nb import cli, readers, runs
 from fastai.callback.core import Callback
 from fastai.learner import load_learner
+from convlstm_nb.archive import ArchiveWindows
 from convlstm_nb.block import sequence_dls
 from convlstm_nb.callbacks import KeepBest
 from convlstm_nb.checkpoint import AT, HEAD, ZEROS, build_model, checksum, load_model, load_tensors, read_json, save_model, save_tensors, write_json
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.mnist import load_digits, read_idx
+from convlstm_nb.export import export_model
 from convlstm_nb.images import image_records
+from convlstm_nb.resume import read_training
 from convlstm_nb.readers import load_array, numpy_records, read_frames
 from convlstm_nb.records import open_records
 from convlstm_nb.scaling import Scaling, fit_scaling
@@ -47,7 +50,8 @@ class Place:
         "A new copy of the run in which the file `name` holds `data`"
         self.boxes += 1
         folder = self.top/'boxes'/str(self.boxes)
-        shutil.copytree(self.run, folder)
+        folder.mkdir(parents=True)
+        for n in ('config.json','model.safetensors'): shutil.copy(self.run/n, folder) # and not what a command has put beside them
         (folder/name).write_bytes(data)
         return folder/name
 
@@ -78,7 +82,7 @@ def of_file(place):
 
 def of_run(place):
     "Every reader and command that takes the folder of a run"
-    return dict(load_model=load_model, predict_run=lambda d: cli.predict_run(d, place.film, d/'out.npy', force=True), evaluate_run=cli.evaluate_run,
+    return dict(load_model=load_model, predict_run=lambda d: runs.predict_run(d, place.film, d/'out.npy', force=True), evaluate_run=runs.evaluate_run,
         convlstm_predict=lambda d: silently(cli.convlstm_predict, str(d), data=str(place.film), out=str(d/'out.npy'), force=True),
         convlstm_evaluate=lambda d: silently(cli.convlstm_evaluate, str(d)),
         convlstm_evaluate_data=lambda d: silently(cli.convlstm_evaluate, str(d), data=str(place.film)))
@@ -137,12 +141,14 @@ def payloads(place):
             'object array, npz': (saved(lambda f: np.savez(f, a=objects)), member),
             'gzipped pickle':  (gzip.compress(pickle.dumps(evil)), lambda b: unpickle(gzip.decompress(b)))}
 
+STORES = 'v2', 'v2, object', 'v2, compressor', 'v3'
+
 def zarr_store(place, kind):
     "A Zarr store whose chunks are to be unpickled"
     folder = place.box('x', b'').parent/'x.zarr'
     (folder/'film'/'c').mkdir(parents=True)
     write = lambda name, o: (folder/name).write_text(json.dumps(o))
-    shape = [8,4,4]
+    shape,pickle_codec = [8,4,4],dict(id='pickle', protocol=5)
     if kind=='v3':
         write('zarr.json', dict(zarr_format=3, node_type='group', attributes={}))
         write('film/zarr.json', dict(zarr_format=3, node_type='array', shape=shape, data_type='float32', chunk_grid=dict(name='regular', configuration=dict(chunk_shape=shape)), fill_value=0, attributes={}, dimension_names=['time','y','x'],
@@ -150,7 +156,8 @@ def zarr_store(place, kind):
     else:
         write('.zgroup', dict(zarr_format=2))
         write('film/.zattrs', dict(_ARRAY_DIMENSIONS=['time','y','x']))
-        write('film/.zarray', dict(zarr_format=2, shape=shape, chunks=shape, dtype='|O' if 'object' in kind else '<f4', compressor=None, fill_value=0, order='C', filters=[dict(id='pickle', protocol=5)]))
+        write('film/.zarray', dict(zarr_format=2, shape=shape, chunks=shape, dtype='|O' if 'object' in kind else '<f4', fill_value=0, order='C',
+            **(dict(compressor=pickle_codec, filters=None) if 'compressor' in kind else dict(compressor=None, filters=[pickle_codec]))))
     for chunk in ('0.0.0','c/0.0.0','c.0.0.0'): (folder/'film'/chunk).write_bytes(pickle.dumps(Evil(place.canary)))
     return folder
 
@@ -179,9 +186,10 @@ def pickles(place):
             if name.startswith('train'): t.refuse(f'{kind} as {name}, load_digits', lambda p: load_digits('train', p.parent), place.box(name, data))
             shutil.rmtree(place.top/'boxes')
     if GRIDS:
-        for kind in ('v2','v2, object','v3'):
-            for reader,fn in of_file(place).items(): t.refuse(f'zarr {kind}, {reader}', fn, zarr_store(place, kind))
-    yield t.row(f'{len(corpus)} malicious files{" and 3 Zarr stores with pickle codecs"*bool(GRIDS)} under {len(NAMES)} names through {len(of_file(place))+len(of_run(place))+1} readers and commands')
+        for kind in STORES:
+            frames = {f'{k}, frames':fn for k,fn in readers_of(place, 'x.zarr').items()} # a record reads nothing until it is asked
+            for reader,fn in (of_file(place) | frames).items(): t.refuse(f'zarr {kind}, {reader}', fn, zarr_store(place, kind))
+    yield t.row(f'{len(corpus)} malicious files{f" and {len(STORES)} Zarr stores with pickle codecs"*bool(GRIDS)} under {len(NAMES)} names through {len(of_file(place))+len(of_run(place))+1} readers and commands')
 
 RECIPES = [{'class':c, 'args':a} for c,a in [('os.system',{'command':'id'}), ('builtins.eval',{'source':'1'}), ('torch.load',{'f':'x'}), ('convlstm_nb.checkpoint.load_model',{'folder':'.'}),
     ('__import__',{'name':'os'}), (['EncoderForecaster'],{}), ({'py':'EncoderForecaster'},{}), (None,{}), ('',{}), ('EncoderForecaster',{}), ('EncoderForecaster',[1]),
@@ -203,6 +211,30 @@ def recipes(place):
     for i,text in enumerate(TEXTS):
         for reader,fn in of_run(place).items(): t.refuse(f'text {i}, {reader}', fn, (p := place.box('config.json', text.encode())).parent, p.parent)
     yield t.row(f'{len(RECIPES)} recipes that are not those of a model, alone and in both files, and {len(TEXTS)} texts that are no config', 'each refused with the folder named, none runs')
+    t = Tally(place)
+    for v in (float('nan'), float('inf')):
+        for reader,fn in of_run(place).items():
+            p = place.box('config.json', (place.run/'config.json').read_bytes()).with_name('model.safetensors')
+            weights = place.model.state_dict()
+            save_tensors(p, {k: torch.full_like(w, v) if 'bias' in k else w for k,w in weights.items()}, dict(model=SPEC))
+            t.refuse(f'weights of {v}, {reader}', fn, p.parent, p)
+            save_tensors(p, weights, dict(model=SPEC | {'args': SPEC['args'] | dict(peephole='channel')}))
+            t.refuse(f'another recipe beside the weights, {reader}', fn, p.parent, p)
+    yield t.row('weights that are NaN or infinite, and weights beside a recipe that is not theirs', 'each refused with the file named')
+    t,grew = Tally(place),[]
+    for i,state in enumerate(STATES):
+        p = place.box('training.safetensors', b'')
+        save_tensors(p, {'0':torch.zeros(3)}, dict(training=state))
+        grew.append(watch(t, f'state {i}', read_training, p))
+    yield small(t, grew, f'{len(STATES)} checkpoints of a training with a right checksum that hold something else')
+
+def deep(n, o=1):
+    for _ in range(n): o = [o]
+    return o
+
+KEYS   = 'epoch','batch','seconds','claim','where','config','state','start','now'
+STATES = [None, 1, 'x', [], {}, {'dict':[]}, {'dict':1}, {'dict':[[1]]}, {'dict':[['epoch',1]]}, {'tensor':'0'}, {'tensor':'7'}, {'rows':[]}, {'tuple':1}, {'os.system':'id'}, {'a':1, 'b':2},
+          deep(150), deep(400), *({'dict':[[k, v] for k in KEYS]} for v in ({'array':['<U500000000', ['x']]}, {'array':['O', 1]}, {'array':['os', []]}, {'array':[]}))][:-3]
 
 def forge(rest='', meta='{}', data=b'', size=None):
     "A file of tensors with a right checksum and a table of contents that lies"
@@ -227,6 +259,16 @@ def npz(members, links=()):
                 z.writestr(info, data)
     return saved(write)
 
+def stored(size):
+    "A zip file whose table of contents says that an array of `size` bytes lies in it as it is"
+    def write(f):
+        with zipfile.ZipFile(f, 'w') as z: z.writestr('a.npy', npy((1,1,size//4)))
+    data = bytearray(saved(write))
+    at   = data.index(b'PK\x01\x02') + 20 # the two sizes
+    length = data.index(b'1234') + size - data.index(b'\x93NUMPY')
+    data[at:at+8] = struct.pack('<II', length, length)
+    return bytes(data)
+
 LIES = {
     'model.safetensors': [forge(tensor('F32', [2**40], 0, 2**42)), forge(tensor('F32', [2**31,2**31,2**31], 0, 4), data=b'1234'), forge(tensor('F32', [2**62,4], 0, 0)), forge(tensor('F32', [1], 0, 2**63)),
         forge(tensor('F32', [1], 4, 0), data=b'1234'), forge(tensor('F32', [1], 4, 8), data=b'12345678'), forge(tensor('F32', [1], -4, 0)), forge(tensor('O', [1], 0, 4), data=b'1234'), forge(tensor('F32', [-1], 0, 4), data=b'1234'),
@@ -234,7 +276,7 @@ LIES = {
         forge(meta='x'), forge(meta='[]'), forge(meta='['*100_000), forge(meta='{"model":'*50_000), forge(',"x":null'), forge(tensor('F32', [1.5], 0, 4), data=b'1234')],
     'x.npy': [npy((10**12,)), npy((2**62,4)), npy((2**31,2**31,2**31)), npy((10**6,10**6,1), '|u1'), npy((-1,4,4)), npy((1,1,1), '|O'), npy((1,1,1), [('a','|O')]), npy((1,1,1), 'f4,(1000000000,)f4'), npy((1,1,1), '<U2000000000'),
         npy(0, header='['*60_000), npy(0, header='__import__("os").mkdir("canary")'), npy(0, header="{'descr': '<f4', 'shape': (1,1,1)}"), b'\x93NUMPY\x02\x00\xff\xff\xff\xff{', b'\x93NUMPY\x09\x00\x00\x00'],
-    'x.npz': [npz({'a.npy':npy(s)}) for s in ((10**12,), (10**6,10**6,1), (-1,4,4))] + [npz({'a.npy':npy((1,1,1), '|O')}), npz({}), npz({'a.npy':b'no'}), npz({'a.txt':b'no'}), npz({'../../../outside/evil.npy':npy((10**12,))})],
+    'x.npz': [npz({'a.npy':npy(s)}) for s in ((10**12,), (10**6,10**6,1), (-1,4,4))] + [npz({'a.npy':npy((1,1,1), '|O')}), npz({}), npz({'a.npy':b'no'}), npz({'a.txt':b'no'}), npz({'../../../outside/evil.npy':npy((10**12,))}), stored(2**20), stored(2**31)],
     'train-images-idx3-ubyte': [b'\0\0\x08\x03' + b'\xff'*12, b'\0\0\x08\xff' + b'\xff'*1020, b'\0\0\x08\x03' + struct.pack('>3I', 4000, 1000, 1000), b'\0\0\x08\x03' + struct.pack('>3I', 60_000, 28, 28) + b'1234', b'\0\0\x0d\x03' + b'\0'*12]}
 LIES['train-images-idx3-ubyte.gz'] = [gzip.compress(b) for b in LIES['train-images-idx3-ubyte']]
 
@@ -245,6 +287,7 @@ def readers_of(place, name):
     if name.startswith('train'): return {'read_idx':read_idx, 'load_digits':lambda p: load_digits('train', p.parent)}
     if name in IMAGES: return {k: lambda p, fn=fn: read_all(fn(p.parent)) for k,fn in dict(image_records=image_records, open_records=open_records).items()}
     some = {k: lambda p, fn=fn: read_all(fn(p)) for k,fn in of_file(place).items() if k in (RECORDS[Path(name).suffix],'open_records')}
+    if name in ('x.nc','x.cdf','x.zarr'): some['ArchiveWindows'] = lambda p: [*ArchiveWindows(open_records(p), 2, 2)]
     if name not in ('x.npy','x.npz'): return some
     return some | {k:fn for k,fn in of_file(place).items() if k in ('load_array','open_array','read_frames','convlstm_predict','convlstm_evaluate')}
 
@@ -255,10 +298,10 @@ def read_all(records):
     "A record is read when its frames are asked for"
     return [r.missing() for r in records]
 
-def film(place, name):
-    "A good film as a file of that kind"
+def film(place, name, repeat=1):
+    "A good film as a file of that kind, its frames perhaps `repeat` times"
     from PIL import Image
-    a,path = np.load(place.film),place.box(name, b'')
+    a,path = np.tile(np.load(place.film), (repeat,1,1)),place.box(name, b'')
     pictures = [Image.fromarray((f*255).astype(np.uint8)) for f in a]
     if name=='x.gif': pictures[0].save(path, save_all=True, append_images=pictures[1:])
     elif name in IMAGES: pictures[0].save(path)
@@ -273,16 +316,19 @@ def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struc
 
 def foreign_lies(place):
     "Headers that lie, in formats of others"
-    png  = lambda w,h,depth=8: b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', w, h, depth, 0, 0, 0, 0)) + chunk(b'IDAT', zlib.compress(bytes(1000))) + chunk(b'IEND', b'')
+    png  = lambda w,h,depth=8,n=1000: b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', w, h, depth, 0, 0, 0, 0)) + chunk(b'IDAT', zlib.compress(bytes(n), 9)) + chunk(b'IEND', b'')
     bmp  = lambda w,h: b'BM' + struct.pack('<IHHI', 100, 0, 0, 54) + struct.pack('<IiiHHIIiiII', 40, w, h, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(46)
     tags = lambda *ts: b'II*\0' + struct.pack('<IH', 8, len(ts)) + b''.join(struct.pack('<HHII', *t) for t in ts) + bytes(4)
     tif  = lambda w,h,count=1: tags((256,4,1,w), (257,4,1,h), (258,3,1,8), (259,3,1,1), (262,3,1,1), (273,4,count,8), (277,3,1,1), (278,4,1,h), (279,4,count,w*h % 2**32))
     jpg  = film(place, 'x.jpg')
     sof  = jpg.index(b'\xff\xc0')
     gif  = film(place, 'x.gif')
-    found = {'x.png': [png(2**31-1, 2**31-1), png(60_000, 60_000, 16), png(0, 4), png(20_000, 4_000)], 'x.bmp': [bmp(2**31-1, 2**31-1), bmp(2**20, -2**20), bmp(0, 0), bmp(9000, 9000)],
+    many = film(place, 'x.gif', 20)
+    last = gif.rindex(b'!\xf9') # where the last frame begins
+    wide = lambda gif, n: gif[:6] + struct.pack('<HH', n, n) + gif[10:]
+    found = {'x.png': [png(2**31-1, 2**31-1), png(60_000, 60_000, 16), png(0, 4), png(20_000, 4_000), png(10_000, 10_000, 8, 10_000*10_001), b'P5 16 16 255 ' + bytes(256)], 'x.bmp': [bmp(2**31-1, 2**31-1), bmp(2**20, -2**20), bmp(0, 0), bmp(9000, 9000)],
              'x.tif': [tif(2**31, 2**31), tif(60_000, 60_000), tif(4, 4, 2**31), tif(9000, 9000)], 'x.jpg': [jpg[:sof+5] + struct.pack('>HH', 65535, 65535) + jpg[sof+9:]],
-             'x.gif': [gif[:6] + struct.pack('<HH', w, w) + gif[10:] for w in (65535, 30_000)]}
+             'x.gif': [wide(gif, 65535), wide(gif, 30_000), wide(many, 9000), gif[:last], gif[:-1]]}
     if not GRIDS: return found
     import h5py
     four = lambda n: struct.pack('>I', n)
@@ -300,7 +346,21 @@ def foreign_lies(place):
         layout[:] = h5py.VirtualSource(str(place.outside/'victim'), 'rain', (8,16,16))
         f.create_virtual_dataset('rain', layout)
     def link(l): return lambda f: f.__setitem__('rain', l)
-    found['x.nc'] = [claim(10**7, 2**13, 2**13), claim(2**60, 4, 4), claim(8, 2**15, 2**15), claim(10**6, 2**12, 2**12, compression='gzip'), hdf(virtual),
+    def bomb(name, data, at, shape, *filters): # a good film in which one chunk is another, or was packed by other filters
+        def write(f):
+            props = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            props.set_chunk(shape)
+            for code,*values in filters: props.set_filter(code, 0, tuple(values))
+            if name in f: del f[name]
+            h5py.h5d.create(f.id, name.encode(), h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple(shape), props)
+            f[name].id.write_direct_chunk(at, data)
+        path = place.box('x.nc', film(place, 'x.nc'))
+        with h5py.File(path, 'r+') as f: write(f)
+        return path.read_bytes()
+    zeros,cube = zlib.compress(bytes(2**28), 9),((0,0,0), (8,64,64))
+    bombs = [bomb('rain', zeros, *cube, (1,4)), bomb('rain', zlib.compress(zeros, 9), *cube, (1,4), (1,4)), bomb('rain', bytes([0,0]) + bytes([0xE0,255,0])*10**6, *cube, (32000,4,261,8*64*64*4)),
+             bomb('time', zlib.compress(bytes(2**27), 9), (0,), (8,), (1,4))]
+    found['x.nc'] = bombs + [claim(10**7, 2**13, 2**13), claim(2**60, 4, 4), claim(8, 2**15, 2**15), claim(10**6, 2**12, 2**12, compression='gzip'), hdf(virtual),
                      hdf(link(h5py.ExternalLink(str(place.outside/'victim'), '/rain'))), hdf(link(h5py.SoftLink('/rain'))), hdf(link(h5py.SoftLink('/elsewhere'))),
                      hdf(lambda f: f.create_dataset('rain', (8,16,16), 'f4', external=[(str(place.outside/'victim'), 0, 8192)])),
                      hdf(lambda f: f.create_dataset('rain', (8,16,16), h5py.string_dtype())), hdf(lambda f: f.create_dataset('rain', (8,16,16), [('a','f4'),('b','i4')])), hdf(lambda f: None)]
@@ -308,17 +368,23 @@ def foreign_lies(place):
 
 def odd_stores(place):
     "Zarr stores that claim too much, or hold what they do not say"
+    import numcodecs
     blosc = bytes([2,1,33,4]) + struct.pack('<III', 2**31-17, 2**20, 40) + bytes(24)
-    cases = [([10**9,10**5,10**5], [1,10,10], None, b''), ([8,16,16], [2**30,2**30,2**30], None, b'1234'), ([8,16,16], [8,16,16], dict(id='blosc', cname='lz4', clevel=5, shuffle=1, blocksize=0), blosc),
+    packed = lambda c, n: (dict(id=c), bytes(numcodecs.get_codec(dict(id=c)).encode(bytes(n))))
+    cube   = [8,64,64], [8,64,64]
+    unsaid = b'\x28\xb5\x2f\xfd\0\x58' + b''.join((last | 1<<1 | 2**17<<3).to_bytes(3, 'little') + b'\0' for last in [0]*2000 + [1]) # Zstandard, 250 MiB of one byte
+    bombs  = [(*cube, *packed(c, n)) for c,n in dict(zlib=2**27, gzip=2**27, bz2=2**29, zstd=2**29, lz4=2**25, blosc=2**25).items()] + [(*cube, dict(id='zstd'), unsaid), (*cube, dict(id='vlen-utf8'), b'\xff\xff\xff\x1f')]
+    cases  = bombs + [([10**9,10**5,10**5], [1,10,10], None, b''), ([8,16,16], [2**30,2**30,2**30], None, b'1234'), ([8,16,16], [8,16,16], dict(id='blosc', cname='lz4', clevel=5, shuffle=1, blocksize=0), blosc),
              ([8,16,16], [8,16,16], dict(id='zlib', level=1), zlib.compress(bytes(2**29), 9)), ([8,16,16], [8,16,16], dict(id='gzip', level=1), b'1234'), ([8,16,16], [8,16,16], None, b'1234'), ([-8,16,16], [8,16,16], None, b''),
              ([8,16,16], [0,16,16], None, b''), ([2**62,16,16], [8,16,16], None, b'')]
     for shape,chunks,compressor,data in cases:
+        words  = compressor==dict(id='vlen-utf8')
         folder = place.box('x', b'').parent/'x.zarr'
         (folder/'rain').mkdir(parents=True)
         write = lambda name, o: (folder/name).write_text(json.dumps(o))
         write('.zgroup', dict(zarr_format=2))
         write('rain/.zattrs', dict(_ARRAY_DIMENSIONS=['time','y','x']))
-        write('rain/.zarray', dict(zarr_format=2, shape=shape, chunks=chunks, dtype='<f4', compressor=compressor, fill_value=0, order='C', filters=None))
+        write('rain/.zarray', dict(zarr_format=2, shape=shape, chunks=chunks, dtype='|O' if words else '<f4', compressor=None if words else compressor, fill_value='' if words else 0, order='C', filters=[compressor] if words else None))
         if data: (folder/'rain'/'0.0.0').write_bytes(data)
         yield folder
 
@@ -419,19 +485,20 @@ def outside(place):
     read = place.touched()
     victim = place.outside/'victim'
     run = place.box('x', b'').parent
-    for name in ('evaluation.json','model.safetensors','config.json','out.npy'):
+    for name in ('evaluation.json','model.safetensors','config.json','out.npy','model.pt2'):
         (run/name).unlink(missing_ok=True)
         (run/name).symlink_to(victim)
         for n in range(2000): (run/f'.{name}.{os.getpid()}-{n}.tmp{Path(name).suffix}').symlink_to(victim) # a stranger who guesses what we would write to
     error = ''
     try:
         save_model(run, place.model, SPEC, data=DATA, seed=0)
-        cli.evaluate_run(run)
-        cli.predict_run(run, place.film, run/'out.npy', force=True)
+        runs.evaluate_run(run)
+        runs.predict_run(run, place.film, run/'out.npy', force=True)
+        export_model(run/'model.pt2', place.model, force=True)
     except (ValueError, OSError) as e: error = f', {e}'.replace(str(place.top), '…')
     links = [p.name for p in run.iterdir() if p.is_symlink()]
     found = read + place.touched()
-    yield dict(what='archives with `../`, absolute names and links through every reader; a run folder full of links that lead out, written to by save_model and the commands',
+    yield dict(what='archives with `../`, absolute names and links through every reader; a run folder full of links that lead out, written to by save_model, export_model and the commands',
                wanted='nothing made or changed outside, no link followed', got=f'{len(found)} things outside {found or ""}, {len(links)} links left{error}', passed=not found and not links and not error)
 
 def edges(place):
@@ -443,7 +510,7 @@ def edges(place):
     finite,t = 0,Tally(place)
     for name,a in good.items():
         path = place.box('x.npy', saved(np.save, a))
-        cli.predict_run(place.run, path, path.parent/'out.npy')
+        runs.predict_run(place.run, path, path.parent/'out.npy')
         finite += bool(np.isfinite(np.load(path.parent/'out.npy')).all())
     for name,a in bad.items():
         for reader in ('read_frames','convlstm_predict','convlstm_evaluate'): t.refuse(f'{name}, {reader}', of_file(place)[reader], place.box('x.npy', saved(np.save, a)))

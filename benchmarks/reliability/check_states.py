@@ -150,8 +150,8 @@ def batch_rows():
         for i,(x,y) in enumerate(dl):
             full,n = full and len(x)==ds.bs, n+1
             first = x[:,0,0,0,0]
-            if last is not None: mixed += int(((first != last+1) & ~ds.starts[i]).sum())
-            mixed += int((ds.starts[i] & (first%1000 != 0)).sum()) + int((y[:,:,0,0,0] != x[:,:,0,0,0]+1).sum())
+            if last is not None: mixed += int(((first != last+1) & ~ds.row_starts[i]).sum())
+            mixed += int((ds.row_starts[i] & (first%1000 != 0)).sum()) + int((y[:,:,0,0,0] != x[:,:,0,0,0]+1).sum())
             last = x[:,-1,0,0,0]
     yield row(f'{n} batches of streams of five records of unequal length', 'all full; each row goes on where it ended, or begins a record and says so', f"{'all full' if full else 'some smaller'}, {mixed} frames out of place", full and not mixed)
     # what a stateful model makes of each row is what a stateless one makes of its records, one after the other
@@ -160,12 +160,12 @@ def batch_rows():
     dl,ds,far,states = dls.valid,dls.valid_ds,0.,{}
     with torch.no_grad():
         for i,(x,_) in enumerate(dl):
-            m.layer.reset(ds.starts[i])
+            m.layer.reset(ds.row_starts[i])
             together = m(x/1000)
             for b in range(ds.bs):
-                h,states[b] = plain(x[b:b+1]/1000, None if ds.starts[i][b] else states[b])
+                h,states[b] = plain(x[b:b+1]/1000, None if ds.row_starts[i][b] else states[b])
                 far = max(far, (m.frames(h[0]) - together[b]).abs().max().item())
-    ragged = int((ds.starts.any(1) & ~ds.starts.all(1)).sum())
+    ragged = int((ds.row_starts.any(1) & ~ds.row_starts.all(1)).sum())
     yield row(f'each row of those batches by itself, where in {ragged} of them some rows begin anew and others go on', 'as among the others, within float32', f'within {far:.0e}', far<2e-6 and ragged>0)
 
 # --- growth -----------------------------------------------------------------------------------------------------------

@@ -6,14 +6,14 @@ The data are noisy in every sequence, from three generators, so nothing comes ou
 import os, random, signal, sys
 import numpy as np, torch
 from fastai.callback.core import Callback
-import convlstm_nb.cli as cli
+from convlstm_nb import cli, presets, runs
 from convlstm_nb.mnist import MovingMNIST
 from convlstm_nb.resume import TrainingCheckpoint
 
 MOTION = dict(size=16, digit_size=8, n_digits=1, context=3, horizon=3, speed=(1,2))
-cli.PRESETS['night'] = dict(
+presets.PRESETS['night'] = dict(
     data  = dict(motion=MOTION, train=16, valid=8, test=4, fresh=True), # 4 batches in an epoch
-    model = cli.recipe(hidden_channels=[4,4], kernel_size=3, patch_size=2, dropout=.2, recurrent_dropout=.2),
+    model = presets.recipe(hidden_channels=[4,4], kernel_size=3, patch_size=2, dropout=.2, recurrent_dropout=.2),
     train = dict(epochs=4, bs=4, lr=1e-2, schedule='one_cycle', optimizer='adam', patience=None, num_workers=0))
 
 class Noisy(MovingMNIST):
@@ -36,11 +36,11 @@ class Trouble(Callback):
             import multiprocessing
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
-preset_data,learner = cli.preset_data,cli.convlstm_learner
+preset_data,learner = presets.preset_data,runs.convlstm_learner
 def noisy_data(data, seed=0): return dict(preset_data(data, seed), train=Noisy('train', length=data['train'], seed=seed, fresh=data['fresh'], **data['motion']))
-cli.preset_data      = noisy_data
-cli.convlstm_learner = lambda *args, **kw: learner(*args, cbs=[Trouble()], **kw)
-cli.TrainingCheckpoint = lambda *args, **kw: TrainingCheckpoint(*args, every_minutes=float(os.environ.get('MINUTES', 10)), **kw)
+presets.preset_data   = noisy_data
+runs.convlstm_learner = lambda *args, **kw: learner(*args, cbs=[Trouble()], **kw)
+runs.TrainingCheckpoint = lambda *args, **kw: TrainingCheckpoint(*args, every_minutes=float(os.environ.get('MINUTES', 10)), **kw)
 
 if __name__=='__main__':
     sys.argv[0] = 'convlstm_train'

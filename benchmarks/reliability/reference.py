@@ -69,13 +69,16 @@ class Direction:
         return np.stack([out[t] for t in range(x.shape[1])], 1),h,c
 
     def backward(self, dout, dh, dc):
-        "Gradients with respect to the input, the first state and the weights"
+        "Gradients with respect to the input, the first state and the weights; `terms` is what those of a channel sum up, without the signs"
         w,dense = self.w,[1]*len(self.dilation)
         dx,dw = np.zeros_like(self.x),{k:np.zeros_like(v) for k,v in w.items()}
+        self.terms = {k:np.zeros_like(v) for k,v in w.items() if v.size==len(v)}
+        def over_pixels(k, dz): # a channel's weight meets every pixel
+            self.terms[k] += np.abs(dz).sum((0, *range(2, dz.ndim))).reshape(w[k].shape)
+            return dz.sum((0, *range(2, dz.ndim))).reshape(w[k].shape)
         def peep_back(gate, dz, c): # adds to the weight's gradient, and returns the memory's
             if (k := f'weight_c{gate}') not in w: return 0
-            whole = (dz*c).sum(0)
-            dw[k] += whole if w[k].shape == whole.shape else whole.reshape(len(whole), -1).sum(1).reshape(w[k].shape)
+            dw[k] += over_pixels(k, dz*c) if k in self.terms else (dz*c).sum(0)
             return w[k]*dz
         for t in self.times(self.x.shape[1], backwards=True):
             h,c,i,f,g,c1,o = self.tape[t]
@@ -95,7 +98,7 @@ class Direction:
             dh = dh + dht
             dw['weight_ih'] += dwx
             dw['weight_hh'] += dwh
-            if 'bias' in w: dw['bias'] += dz.sum((0, *range(2, dz.ndim)))
+            if 'bias' in w: dw['bias'] += over_pixels('bias', dz)
         return dx,dh,dc,dw
 
 class Stack:

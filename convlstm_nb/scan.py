@@ -339,7 +339,7 @@ def backward_of_loop(self:ScanPlan, inputs, grads, needs):
 
 class _Borrowed(types.SimpleNamespace):
     "What the loop asks of a cell, with the tensors of this call"
-    step = ConvLSTMCell.step
+    step,pre_activations = ConvLSTMCell.step,ConvLSTMCell.pre_activations
     def read(self, x): return x if self.weight_ih is None else ConvLSTMCell.read(self, x)
 
 # %% ../nbs/02_scan.ipynb #c37

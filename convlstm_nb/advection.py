@@ -9,7 +9,7 @@ __all__ = ['advection', 'lagrangian_persistence']
 import torch
 from .core import refusal, whole
 from .metrics import last_seen
-from .models.motion import motion, moved, moved_each, path, phase_shift
+from .models.motion import displacements, motion, moved, moved_each, phase_shift
 
 # %% ../nbs/24_advection.ipynb #c6
 def advection(
@@ -38,4 +38,4 @@ def lagrangian_persistence(
     if T < 2: raise refusal('x', 'at least two known frames, to see a motion', T)
     whole('horizon', horizon)
     seen = torch.stack([last_seen(x[:,:t+1]) for t in range(T)], 1).to(torch.promote_types(x.dtype, torch.float32))
-    return moved_each(seen[:,-1:].expand(-1, horizon, -1, -1, -1), path(motion(seen), horizon)).to(x.dtype)
+    return moved_each(seen[:,-1:].expand(-1, horizon, -1, -1, -1), displacements(motion(seen), horizon)).to(x.dtype)

@@ -66,7 +66,7 @@ def causes(e):
     while e is not None: yield e; e = e.__cause__ or e.__context__
 
 def as_bytes(
-    o, # Anything that `pack` takes
+    o, # Anything that pack takes
 )->bytes:
     "Make one safetensors file of `o`"
     tensors = {}
@@ -167,7 +167,7 @@ class ShareBatches(Callback):
     "Give each process its part of every batch, and each metric the sums of all processes"
     order = -9 # After fastai has brought the model to its device, before all others
     def __init__(self,
-        processes, # As from `join`
+        processes, # As from join
     ): self.processes = processes
 
     def before_fit(self):

@@ -53,7 +53,7 @@ def pairs(
 def read_step(
     model, # A forecaster
     x, # Patches of the frame and its covariates, `(B,S,rows,columns)`
-    state:list, # Tensors of `state_parts`
+    state:list, # Tensors of state_parts
 )->list: # The same, new
     "Read a frame"
     n,stack = 2*len(model.hidden_channels),model.encoder if isinstance(model, EncoderForecaster) else model.stack
@@ -63,7 +63,7 @@ def read_step(
 # %% ../nbs/14_export.ipynb #c10
 def next_step(
     model, # A forecaster
-    state:list, # Tensors of `state_parts`
+    state:list, # Tensors of state_parts
     ahead=None, # Patches of covariates, `(B,S,rows,columns)`
     size=None, # Rows and columns of the true frame, in pixels; whole patches if None
 )->tuple: # A frame in whole patches, `(B,out_channels,H,W)`, and the new state

@@ -78,7 +78,7 @@ class StreamingForecast:
 # %% ../nbs/46_stream.ipynb #c7
 def state_from(
     model, # A forecaster
-    tensors:dict, # From `StreamingForecast.state_dict`
+    tensors:dict, # From state_dict
 )->list: # What `model.advance` takes as its state
     "Make a state of named tensors, or refuse one of another model"
     frames = isinstance(model, FrameMemory) # which remembers frames, in place of `(h,c)` for each layer

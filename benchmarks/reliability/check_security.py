@@ -351,9 +351,11 @@ def foreign_lies(place):
             props = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             props.set_chunk(shape)
             for code,*values in filters: props.set_filter(code, 0, tuple(values))
-            if name in f: del f[name]
+            f['rain'].dims[0].detach_scale(f['time']) # the rest is as it should be
+            for n in {name,'time'}: del f[n]
             h5py.h5d.create(f.id, name.encode(), h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple(shape), props)
             f[name].id.write_direct_chunk(at, data)
+            if name=='time': f[name].make_scale(name); f['rain'].dims[0].attach_scale(f[name])
         path = place.box('x.nc', film(place, 'x.nc'))
         with h5py.File(path, 'r+') as f: write(f)
         return path.read_bytes()

@@ -209,7 +209,7 @@ def build_form(
 ): # A module of tensors
     "Put a copy of a model between plain tensors"
     kind = next((k for k in FORMS if isinstance(model, k)), None)
-    if kind is None or not isinstance(model, (EncoderForecaster,NextFrameForecaster,ConvLSTM)):
+    if kind is None or kind is Forecaster and getattr(type(model), 'advance', None) not in (EncoderForecaster.advance,NextFrameForecaster.advance): # another reads other frames
         raise refusal('model', 'an EncoderForecaster, a NextFrameForecaster or a ConvLSTM', type(model).__name__, error=TypeError)
     form = one_of('form', form or next(iter(FORMS[kind])), list(FORMS[kind]))
     m = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)

@@ -122,7 +122,9 @@ class GridArray:
     def __getstate__(self): return self.__dict__ | {'opened':None}
     def dataset(self):
         if self.path is None: return self.source
-        if self.opened is None or self.opened[0]!=os.getpid(): self.opened = os.getpid(),open_grid(self.path),{v:set() for v in self.variables}
+        if self.opened is None or self.opened[0]!=os.getpid():
+            seen = {v:set() for v in self.variables} if geo_import('h5py').is_hdf5(self.path) else None
+            self.opened = os.getpid(),open_grid(self.path),seen
         return self.opened[1]
 
     def __getitem__(self, key):
@@ -134,9 +136,8 @@ class GridArray:
         a = var.isel(key).transpose(axes['T'], *(d for d in var.dims if d not in axes.values()), *([axes['C']] if 'C' in axes else []), axes['Y'], axes['X']).values
         return a.reshape(len(a), -1, *a.shape[-2:])
     def check(self, variable, key): # chunks of HDF5, each once
-        h5py,seen = geo_import('h5py'),self.opened[2][variable]
-        if not h5py.is_hdf5(self.path): return
-        with h5py.File(self.path, 'r') as f: seen |= check_chunks(f[variable], key, seen)
+        if (seen := self.opened[2]) is None: return
+        with geo_import('h5py').File(self.path, 'r') as f: seen[variable] |= check_chunks(f[variable], key, seen[variable])
 
 # %% ../nbs/34_grids.ipynb #c15
 def grid_records(

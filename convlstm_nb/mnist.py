@@ -12,9 +12,9 @@ from operator import index
 from importlib.resources import files
 from pathlib import Path
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 from fastcore.basics import patch, store_attr
 from .core import atomic_path, flag, refusal, whole, one_of
+from .windows import EpochDataset
 
 # %% ../nbs/31_mnist.ipynb #c7
 SPLITS = {'train':'train', 'valid':'train', 'test':'t10k'} # The MNIST file that each split is cut from
@@ -143,7 +143,7 @@ def resize_digits(
     return F.interpolate(torch.tensor(digits)[:,None], size=(size,size), mode='bilinear', antialias=True)[:,0].numpy()
 
 # %% ../nbs/31_mnist.ipynb #c45
-class MovingMNIST(Dataset):
+class MovingMNIST(EpochDataset):
     "Sequences of moving digits: `x,y = ds[i]`, the known frames and those to forecast (Shi et al., section 4.1)"
     def __init__(self,
         split:str='train',   # 'train', 'valid' or 'test': each has its own digits and its own random numbers
@@ -160,14 +160,9 @@ class MovingMNIST(Dataset):
         fresh:bool=False,    # New sequences in each `epoch`, rather than always the same?
         seed:int=0,          # Another seed, other sequences
     ):
+        super().__init__()
         store_attr('split,length,context,horizon,n_digits,size,digit_size,speed,pool,fresh,seed')
         self.digits = check_motion(self, load_digits(split) if digits is None else digits)
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # shared, so that living workers see it change
-
-    @property
-    def epoch(self): return int(self._epoch)
-    @epoch.setter
-    def epoch(self, n): self._epoch.fill_(whole('epoch', n, 0))
 
     def __len__(self): return self.length
 

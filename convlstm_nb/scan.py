@@ -14,7 +14,7 @@ import torch
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 from fastcore.basics import patch
-from .core import refusal, whole
+from .core import whole
 from .cell import CONV, GROUPS, ConvLSTMCell
 
 # %% ../nbs/02_scan.ipynb #c6
@@ -51,16 +51,18 @@ def keep_valid(
     valid = valid.view(-1, *[1]*(new[0].dim()-1))
     return tuple(torch.where(valid, n, o) for n,o in zip(new, old))
 
+def _over(valid, x): return valid.view(*valid.shape, *[1]*(x.dim()-2)) # of each frame -> of each of its values
+
 def prepare_frames(
     cell:ConvLSTMCell, # The cell
     x, # `(B,T,in_channels,*size)`
     valid=None, # bool `(B,T)`
 ): # The same shape
     "Normalise all frames at once, real ones only; what stands past an end is never read"
-    if valid is not None: x = x.masked_fill(~valid.view(*valid.shape, *[1]*(x.dim()-2)), 0)
+    if valid is not None: x = x.masked_fill(~_over(valid, x), 0)
     if cell.batch_norm is None: return x
     if valid is None or not cell.batch_norm.training: return cell.prepare(x.flatten(0,1)).unflatten(0, x.shape[:2])
-    return torch.zeros_like(x).masked_scatter(valid.view(*valid.shape, *[1]*(x.dim()-2)).expand_as(x), cell.prepare(x[valid]))
+    return torch.zeros_like(x).masked_scatter(_over(valid, x).expand_as(x), cell.prepare(x[valid]))
 
 # %% ../nbs/02_scan.ipynb #c17
 def to_pixels(
@@ -412,7 +414,7 @@ def scan(
     parts = [order[k:k+every] for k in range(0, steps, every)]
     if loop_reason(cell, steps): out,state = scan_loop(cell, x, state, parts, valid, drop_h, drop_c)
     else:                 out,state = scan_fast(cell, x, state, parts, valid, drop_h, drop_c, keep=checkpoint_every is None)
-    if valid is not None: out = torch.where(valid.view(*valid.shape, *[1]*(out.dim()-2)), out, 0)
+    if valid is not None: out = torch.where(_over(valid, out), out, 0)
     return out,state
 
 def loop_reason(

@@ -123,8 +123,11 @@ class EncoderForecaster(Forecaster):
         covariates=None, # Of all `T+horizon` frames, as in `forward`
     ): # What `forward` returns, and the encoder's state after `x`
         "Read `x` from `state` on, and forecast"
-        horizon,T = self.check(x, horizon),x.shape[1]
-        known,ahead = self.check_covariates(covariates, x, horizon)
+        horizon = self.check(x, horizon)
+        return self.run(x, state, horizon, *self.check_covariates(covariates, x, horizon))
+
+    def run(self, x, state, horizon, known=None, ahead=None): # as `advance`, with covariates of known frames and of those ahead
+        "Read and forecast what is checked"
         _,state = self.encoder(self.patches(x, known), state)
         outs,_  = self.forecaster(None if ahead is None else self.patches(ahead), state, steps=horizon, return_all_layers=True)
         return self.make_frames(torch.cat(outs, 2) if self.readout=='all' else outs[-1], x[:,-1]), state

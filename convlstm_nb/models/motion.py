@@ -159,11 +159,13 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
     ): # What `forward` returns, and the last `memory` known frames, as a state
         "Take the motion out of `x`, forecast what changes, and put the motion in again"
         if covariates is not None: raise refusal('covariates', 'None, since places on the ground do not move along', type(covariates).__name__)
-        self.check(x, horizon)
+        horizon = self.check(x, horizon)
         x = self.remembered(state, x)
         with torch.autocast(x.device.type, enabled=False):
             v     = motion(x[:,:,:self.out_channels])
-            still = x if x.shape[1]==1 else torch.cat([moved_each(x[:,:-1], displacements(v, x.shape[1]-1).flip(1).to(x.dtype)), x[:,-1:]], 1)
+            past  = x.shape[1]-1
+            ways  = displacements(v, max(past, horizon))
+            still = torch.cat([moved_each(x[:,:-1], ways[:,:past].flip(1).to(x.dtype)), x[:,-1:]], 1) if past else x
         y,_ = super().advance(still, None, horizon)
-        with torch.autocast(x.device.type, enabled=False): y = moved_each(y.to(v.dtype), displacements(v, horizon)).to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False): y = moved_each(y.to(v.dtype), ways[:,:horizon]).to(x.dtype)
         return y,self.remember(x)

@@ -31,7 +31,7 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
         super().__init__(in_channels, hidden_channels, kernel_size, out_channels=out, covariates=whole('covariates', covariates, 0)+whole('out_channels', out), output='identity', **kwargs)
         if out > in_channels: raise refusal('out_channels', f"at most {in_channels}, the channels of a frame", out)
         self.period = self.memory = whole('period', period)
-        self.given  = covariates
+        self.covariates = covariates # those that a caller gives
         nn.init.zeros_(self.frames.weight); nn.init.zeros_(self.frames.bias) # no change, at first
 
     def advance(self,
@@ -41,7 +41,7 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
         covariates=None, # Of all known frames and those ahead, `(B,T+horizon,covariates,H,W)`, or a map `(covariates,H,W)`
     ): # What `forward` returns, and the last `period` known frames, as a state
         "Read `x`, and forecast the change from one period before"
-        self.check(x, horizon)
+        horizon = self.check(x, horizon)
         if state is not None and covariates is not None and covariates.dim()==5:
             raise refusal('state', 'None with covariates that change in time, since those of the frames before are not remembered', 'one', 'give all known frames at once')
         x = self.remembered(state, x)
@@ -49,18 +49,9 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
         if T < self.period: raise refusal('x', f"at least {self.period} known frames, the period", T)
         seen  = x[:,:,:self.out_channels]
         first = seen[:,T-self.period + torch.arange(horizon, device=x.device)%self.period]
-        z     = torch.cat([seen, first], 1)
-        if self.given: z = torch.cat([z, self.expanded(covariates, x, horizon)], 2)
-        elif covariates is not None: raise refusal('covariates', 'None, since the model was made without', type(covariates).__name__, 'make one with `covariates=...`')
-        return super().advance(x, None, horizon, z)[0] + first, self.remember(x)
-
-    def expanded(self, covariates, x, horizon): # -> (B,T+horizon,given,H,W)
-        "Covariates of all frames"
-        want = (x.shape[0],x.shape[1]+horizon,self.given,*x.shape[3:])
-        got  = tuple(covariates.shape) if isinstance(covariates, torch.Tensor) else None
-        if got is None or len(got) not in (3,5) or got[-3]!=self.given or any(a not in (1,b) for a,b in zip(got[::-1], want[::-1])):
-            raise refusal('covariates', f"of a shape that expands to {want}, {x.shape[1]} known frames and {horizon} ahead", covariates if got is None else f"shape {got}")
-        return covariates.to(x).expand(want)
+        beside = lambda frames, z: frames if z is None else torch.cat([frames, z], 2)
+        known,ahead = map(beside, (seen,first), self.check_covariates(covariates, x, horizon))
+        return self.run(x, None, horizon, known, ahead)[0] + first, self.remember(x)
 
     def start_from_mean(self,
         mean, # Mean of the targets

@@ -11,7 +11,7 @@ import os, warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 import numpy as np
-from .chunks import bounded_zarr, check_chunks, check_hdf5, check_zarr, geo_import
+from .chunks import bounded_zarr, check_chunks, check_classic, check_hdf5, check_zarr, geo_import
 from .core import refusal
 from .readers import COLUMNS, ROWS, TIMES, check_extent
 from .windows import Record
@@ -54,7 +54,7 @@ def open_grid(
         with open(path, 'rb') as f: start = f.read(4)
         if start[:3]!=b'CDF' and start!=b'\x89HDF': raise refusal(path, 'a NetCDF file', f"one that begins with {start!r}")
         engine = 'scipy' if start[:3]==b'CDF' else 'h5netcdf'
-        if engine=='h5netcdf': check_hdf5(path)
+        (check_hdf5 if engine=='h5netcdf' else check_classic)(path)
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter('ignore') # about metadata that are not consolidated
         ds = xr.open_dataset(path, engine=engine, decode_times=False, decode_coords='all', create_default_indexes=False, cache=False)
@@ -103,7 +103,8 @@ def choose_variables(
     if variables is None and len(numbers)==1: return numbers
     asked = [variables] if isinstance(variables, str) else list(variables or [])
     if not asked or set(asked)-set(numbers) or len(set(asked))!=len(asked):
-        raise refusal('variables', f"some of those in {name} with time, rows and columns, {', '.join(numbers) or 'of which there are none'}", variables)
+        others = '; '.join(f"{k} has {', '.join(map(str, v.dims)) or 'no axis'}" for k,v in ds.data_vars.items() if k not in numbers and (not numbers or k in asked))
+        raise refusal('variables', f"some of those in {name} with time, rows and columns, {', '.join(numbers) or 'of which there are none'}", variables or 'none', others or 'say which')
     return asked
 
 # %% ../nbs/34_grids.ipynb #c14

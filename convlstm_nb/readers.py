@@ -83,7 +83,9 @@ def npy_header(
     "Read the header of a NumPy array, and refuse what is not made of numbers"
     try:
         version = np.lib.format.read_magic(f)
-        read = {(1,0):np.lib.format.read_array_header_1_0, (2,0):np.lib.format.read_array_header_2_0}[version]
+        at,(size,read) = f.tell(),{(1,0):(2,np.lib.format.read_array_header_1_0), (2,0):(4,np.lib.format.read_array_header_2_0)}[version]
+        if (n := int.from_bytes(f.read(size), 'little')) > 10_000: raise ValueError(f'a header of {n} bytes') # NumPy refuses it as well, once it has the room for it
+        f.seek(at)
         shape,fortran,dtype = read(f)
     except Exception as e: # a header is parsed as Python's literals, which fail in many ways
         raise refusal(path, 'a NumPy file of numbers', f"one that cannot be read ({type(e).__name__}: {e})") from None

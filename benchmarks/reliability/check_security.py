@@ -1,5 +1,5 @@
 "Files from elsewhere: nothing in them runs, nothing is written outside, nothing is allocated for what they only claim."
-import contextlib, gzip, io, json, os, pickle, resource, shutil, struct, subprocess, sys, tempfile, warnings, zipfile, zlib
+import contextlib, gzip, io, json, lzma, os, pickle, re, resource, shutil, struct, subprocess, sys, tempfile, warnings, zipfile, zlib
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,8 @@ from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.mnist import load_digits, read_idx
 from convlstm_nb.export import export_model
 from convlstm_nb.images import image_records
-from convlstm_nb.resume import read_training
+from convlstm_nb.own import OWN_DATA
+from convlstm_nb.resume import read_training, write_training
 from convlstm_nb.readers import load_array, numpy_records, read_frames
 from convlstm_nb.records import open_records
 from convlstm_nb.scaling import Scaling, fit_scaling
@@ -61,14 +62,15 @@ class Place:
         new  = [p for p in self.top.rglob('*') if p not in good and self.top/'boxes' not in p.parents]
         return [str(p.relative_to(self.top)) for p in new] + ['outside/victim']*((self.outside/'victim').read_text()!='as it was')
 
-def silently(fn, *args, **kw):
-    "Call a command in this process; its one line of error as an exception"
+def silently(fn, *args, lines=1, **kw):
+    "Call a command in this process; its last line of error as an exception"
     out,err = io.StringIO(),io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try: return fn(*args, **kw)
         except SystemExit as e: code = e.code
-    if code!=2 or err.getvalue().count('\n')!=1: raise RuntimeError(f'exit code {code}, {err.getvalue()!r}')
-    raise ValueError(err.getvalue())
+    said = err.getvalue().splitlines()
+    if code!=2 or not 1 <= len(said) <= lines: raise RuntimeError(f'exit code {code}, {said}')
+    raise ValueError(said[-1])
 
 def of_file(place):
     "Every reader and command that takes a file"
@@ -76,9 +78,12 @@ def of_file(place):
     found = dict(read_json=read_json, load_tensors=load_tensors, load_tensors_or_previous=lambda p: load_tensors(p, or_previous=True),
         load_array=load_array, read_frames=read_frames, read_idx=read_idx,
         convlstm_predict=lambda p: silently(cli.convlstm_predict, str(place.run), data=str(p), out=str(out(p)), force=True),
-        convlstm_evaluate=lambda p: silently(cli.convlstm_evaluate, str(place.run), data=str(p)))
+        convlstm_evaluate=lambda p: silently(cli.convlstm_evaluate, str(place.run), data=str(p)),
+        convlstm_train=lambda p: silently(cli.convlstm_train, data=str(p), runs=str(p.parent/'runs'), device='cpu'))
     more = {f: getattr(import_module(f'convlstm_nb.{m}'), f) for m,f in [('readers','open_array'),('readers','numpy_records'),('images','image_records'),('records','open_records'),('records','read_records'),('resume','read_training')] + GRIDS}
     return found | more | dict(scaling=lambda p: Scaling.from_dict(read_json(p)))
+
+def resume(folder): return silently(cli.convlstm_train, resume=folder.name, runs=str(folder.parent), device='cpu', lines=2) # the first says that the training is kept
 
 def of_run(place):
     "Every reader and command that takes the folder of a run"
@@ -86,6 +91,8 @@ def of_run(place):
         convlstm_predict=lambda d: silently(cli.convlstm_predict, str(d), data=str(place.film), out=str(d/'out.npy'), force=True),
         convlstm_evaluate=lambda d: silently(cli.convlstm_evaluate, str(d)),
         convlstm_evaluate_data=lambda d: silently(cli.convlstm_evaluate, str(d), data=str(place.film)))
+
+GREEDY = re.compile('MemoryError|allocate') # what an error says that came too late: after the memory was asked for
 
 class Tally:
     "What became of files that should be refused"
@@ -97,7 +104,7 @@ class Tally:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             try: fn(path); verdict = 'accepted'
-            except (ValueError,TypeError,OSError) as e: verdict = '' if named in str(e) else f'not named: {e}'
+            except (ValueError,TypeError,OSError) as e: verdict = f'tried to allocate: {e}' if GREEDY.search(str(e)) else '' if named in str(e) else f'not named: {e}'
             except Exception as e: verdict = f'{type(e).__name__}: {e}'
         if self.place.canary.exists(): self.place.canary.rmdir(); verdict = 'RAN'
         if verdict: self.bad.append(f'{what}: {verdict}'[:150])
@@ -161,7 +168,7 @@ def zarr_store(place, kind):
     for chunk in ('0.0.0','c/0.0.0','c.0.0.0'): (folder/'film'/chunk).write_bytes(pickle.dumps(Evil(place.canary)))
     return folder
 
-NAMES = ['config.json','model.safetensors','x.npy','x.npz','train-images-idx3-ubyte','train-images-idx3-ubyte.gz','x.pt','x.pth','x.pkl','x.png','x.gif','x.nc','x.zarr','x.yaml']
+NAMES = ['config.json','model.safetensors','training.safetensors','x.npy','x.npz','train-images-idx3-ubyte','train-images-idx3-ubyte.gz','x.pt','x.pth','x.pkl','x.png','x.gif','x.nc','x.zarr','x.yaml']
 
 def pickles(place):
     "Every payload under every name through every reader"
@@ -181,15 +188,16 @@ def pickles(place):
                 path = place.box(name, data)
                 shutil.copy(path, path.with_stem(path.stem+'.previous'))
                 t.refuse(f'{kind} as {name}, {reader}', fn, path)
+            if name=='training.safetensors': t.refuse(f'{kind} as {name}, convlstm_train --resume', lambda p: resume(p.parent), place.box(name, data))
             if name in ('config.json','model.safetensors'):
                 for reader,fn in of_run(place).items(): t.refuse(f'{kind} as {name}, {reader}', fn, (p := place.box(name, data)).parent, p)
-            if name.startswith('train'): t.refuse(f'{kind} as {name}, load_digits', lambda p: load_digits('train', p.parent), place.box(name, data))
+            if name.startswith('train-'): t.refuse(f'{kind} as {name}, load_digits', lambda p: load_digits('train', p.parent), place.box(name, data))
             shutil.rmtree(place.top/'boxes')
     if GRIDS:
         for kind in STORES:
             frames = {f'{k}, frames':fn for k,fn in readers_of(place, 'x.zarr').items()} # a record reads nothing until it is asked
             for reader,fn in (of_file(place) | frames).items(): t.refuse(f'zarr {kind}, {reader}', fn, zarr_store(place, kind))
-    yield t.row(f'{len(corpus)} malicious files{f" and {len(STORES)} Zarr stores with pickle codecs"*bool(GRIDS)} under {len(NAMES)} names through {len(of_file(place))+len(of_run(place))+1} readers and commands')
+    yield t.row(f'{len(corpus)} malicious files{f" and {len(STORES)} Zarr stores with pickle codecs"*bool(GRIDS)} under {len(NAMES)} names through {len(of_file(place))+len(of_run(place))+2} readers and commands')
 
 RECIPES = [{'class':c, 'args':a} for c,a in [('os.system',{'command':'id'}), ('builtins.eval',{'source':'1'}), ('torch.load',{'f':'x'}), ('convlstm_nb.checkpoint.load_model',{'folder':'.'}),
     ('__import__',{'name':'os'}), (['EncoderForecaster'],{}), ({'py':'EncoderForecaster'},{}), (None,{}), ('',{}), ('EncoderForecaster',{}), ('EncoderForecaster',[1]),
@@ -225,8 +233,12 @@ def recipes(place):
     for i,state in enumerate(STATES):
         p = place.box('training.safetensors', b'')
         save_tensors(p, {'0':torch.zeros(3)}, dict(training=state))
-        grew.append(watch(t, f'state {i}', read_training, p))
-    yield small(t, grew, f'{len(STATES)} checkpoints of a training with a right checksum that hold something else')
+        for reader,fn in dict(read_training=read_training, resume=lambda p: resume(p.parent)).items(): grew.append(watch(t, f'state {i}, {reader}', fn, p))
+    for i,config in enumerate(TRAININGS):
+        p = place.box('training.safetensors', b'')
+        write_training(p, dict.fromkeys(KEYS) | dict(state=dict(model=place.model.state_dict()), config=config))
+        grew.append(watch(t, f'training {i}', lambda p: resume(p.parent), p))
+    yield small(t, grew, f'{len(STATES)} checkpoints with a right checksum that hold something else than a training, and {len(TRAININGS)} of trainings that ask for more than they hold, to go on with')
 
 def deep(n, o=1):
     for _ in range(n): o = [o]
@@ -235,6 +247,11 @@ def deep(n, o=1):
 KEYS   = 'epoch','batch','seconds','claim','where','config','state','start','now'
 STATES = [None, 1, 'x', [], {}, {'dict':[]}, {'dict':1}, {'dict':[[1]]}, {'dict':[['epoch',1]]}, {'tensor':'0'}, {'tensor':'7'}, {'rows':[]}, {'tuple':1}, {'os.system':'id'}, {'a':1, 'b':2},
           deep(150), deep(400), *({'dict':[[k, v] for k in KEYS]} for v in ({'array':['<U500000000', ['x']]}, {'array':['O', 1]}, {'array':['os', []]}, {'array':[]}))][:-3]
+
+HONEST    = dict(model=SPEC, data=DATA, train={}, seed=0)
+TRAININGS = [None, [], 'x', {}, HONEST | dict(model=None), HONEST | dict(data=None), HONEST | dict(data={}), *(HONEST | dict(model=r) for r in RECIPES),
+             *(HONEST | dict(model=SPEC | dict(args=SPEC['args'] | dict(hidden_channels=[n]))) for n in (500, 1500)),
+             *(HONEST | dict(data=DATA | d) for d in (dict(train=10**9), dict(motion=DATA['motion'] | dict(size=10**6)), dict(motion=DATA['motion'] | dict(n_digits=10**9)), dict(motion=None)))]
 
 def forge(rest='', meta='{}', data=b'', size=None):
     "A file of tensors with a right checksum and a table of contents that lies"
@@ -284,7 +301,7 @@ def readers_of(place, name):
     "Who reads a file of that name"
     if name=='model.safetensors': return {'load_tensors':load_tensors} | {k: lambda p, fn=fn: fn(p.parent) for k,fn in of_run(place).items()}
     if name=='config.json': return {k: lambda p, fn=fn: fn(p.parent) for k,fn in of_run(place).items()}
-    if name.startswith('train'): return {'read_idx':read_idx, 'load_digits':lambda p: load_digits('train', p.parent)}
+    if name.startswith('train-'): return {'read_idx':read_idx, 'load_digits':lambda p: load_digits('train', p.parent)}
     if name in IMAGES: return {k: lambda p, fn=fn: read_all(fn(p.parent)) for k,fn in dict(image_records=image_records, open_records=open_records).items()}
     some = {k: lambda p, fn=fn: read_all(fn(p)) for k,fn in of_file(place).items() if k in (RECORDS[Path(name).suffix],'open_records')}
     if name in ('x.nc','x.cdf','x.zarr'): some['ArchiveWindows'] = lambda p: [*ArchiveWindows(open_records(p), 2, 2)]
@@ -332,7 +349,7 @@ def foreign_lies(place):
     if not GRIDS: return found
     import h5py
     four = lambda n: struct.pack('>I', n)
-    cdf  = film(place, 'x.cdf')
+    cdf  = film(place, 'x.cdf') # SciPy asks for as much memory as a name in it claims
     found['x.cdf'] = [cdf.replace(four(16), four(2**30)), cdf[:4] + four(2**31-1) + cdf[8:], *(b'CDF\x01' + four(0) + four(10) + rest for rest in (four(2**31-1), four(1) + four(2**31-1), four(1) + four(1) + b'x\0\0\0' + four(2**32-1))),
                       b'CDF\x05' + cdf[4:], b'CDF\x01' + b'\xff'*100]
     def hdf(write):
@@ -345,7 +362,11 @@ def foreign_lies(place):
         layout = h5py.VirtualLayout((8,16,16), 'f4')
         layout[:] = h5py.VirtualSource(str(place.outside/'victim'), 'rain', (8,16,16))
         f.create_virtual_dataset('rain', layout)
-    def link(l): return lambda f: f.__setitem__('rain', l)
+    def link(l): # a good film but for where its frames lie
+        path = place.box('x.nc', film(place, 'x.nc'))
+        with h5py.File(path, 'r+') as f: del f['rain']; f['rain'] = l
+        return path.read_bytes()
+    other = place.box('other.nc', film(place, 'x.nc'))
     def bomb(name, data, at, shape, *filters): # a good film in which one chunk is another, or was packed by other filters
         def write(f):
             props = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -359,11 +380,12 @@ def foreign_lies(place):
         path = place.box('x.nc', film(place, 'x.nc'))
         with h5py.File(path, 'r+') as f: write(f)
         return path.read_bytes()
-    zeros,cube = zlib.compress(bytes(2**28), 9),((0,0,0), (8,64,64))
-    bombs = [bomb('rain', zeros, *cube, (1,4)), bomb('rain', zlib.compress(zeros, 9), *cube, (1,4), (1,4)), bomb('rain', bytes([0,0]) + bytes([0xE0,255,0])*10**6, *cube, (32000,4,261,8*64*64*4)),
+    zeros,cube = zlib.compress(bytes(2**28), 9),((0,0,0), (8,128,128))
+    bombs = [bomb('rain', zeros, *cube, (1,4)), bomb('rain', zlib.compress(zeros, 9), *cube, (1,4), (1,4)), # compressed twice: unpacked once, it is no larger than it may be
+              bomb('rain', bytes([0,0]) + bytes([0xE0,255,0])*10**6, *cube, (32000,4,261,8*128*128*4)),
              bomb('time', zlib.compress(bytes(2**27), 9), (0,), (8,), (1,4))]
     found['x.nc'] = bombs + [claim(10**7, 2**13, 2**13), claim(2**60, 4, 4), claim(8, 2**15, 2**15), claim(10**6, 2**12, 2**12, compression='gzip'), hdf(virtual),
-                     hdf(link(h5py.ExternalLink(str(place.outside/'victim'), '/rain'))), hdf(link(h5py.SoftLink('/rain'))), hdf(link(h5py.SoftLink('/elsewhere'))),
+                     link(h5py.ExternalLink(str(other), '/rain')), link(h5py.ExternalLink(str(place.outside/'victim'), '/rain')), link(h5py.SoftLink('/rain')), link(h5py.SoftLink('/elsewhere')),
                      hdf(lambda f: f.create_dataset('rain', (8,16,16), 'f4', external=[(str(place.outside/'victim'), 0, 8192)])),
                      hdf(lambda f: f.create_dataset('rain', (8,16,16), h5py.string_dtype())), hdf(lambda f: f.create_dataset('rain', (8,16,16), [('a','f4'),('b','i4')])), hdf(lambda f: None)]
     return found
@@ -375,10 +397,10 @@ def odd_stores(place):
     packed = lambda c, n: (dict(id=c), bytes(numcodecs.get_codec(dict(id=c)).encode(bytes(n))))
     cube   = [8,64,64], [8,64,64]
     unsaid = b'\x28\xb5\x2f\xfd\0\x58' + b''.join((last | 1<<1 | 2**17<<3).to_bytes(3, 'little') + b'\0' for last in [0]*2000 + [1]) # Zstandard, 250 MiB of one byte
-    bombs  = [(*cube, *packed(c, n)) for c,n in dict(zlib=2**27, gzip=2**27, bz2=2**29, zstd=2**29, lz4=2**25, blosc=2**25).items()] + [(*cube, dict(id='zstd'), unsaid), (*cube, dict(id='vlen-utf8'), b'\xff\xff\xff\x1f')]
+    bombs  = [(*cube, *packed(c, n)) for c,n in dict(zlib=2**27, gzip=2**27, bz2=2**29, zstd=2**29, lz4=2**25, blosc=2**25).items()] + [(*cube, dict(id='lzma'), lzma.compress(bytes(2**27), preset=0)), (*cube, dict(id='zstd'), unsaid), (*cube, dict(id='vlen-utf8'), b'\xff\xff\xff\x1f')]
     cases  = bombs + [([10**9,10**5,10**5], [1,10,10], None, b''), ([8,16,16], [2**30,2**30,2**30], None, b'1234'), ([8,16,16], [8,16,16], dict(id='blosc', cname='lz4', clevel=5, shuffle=1, blocksize=0), blosc),
              ([8,16,16], [8,16,16], dict(id='zlib', level=1), zlib.compress(bytes(2**29), 9)), ([8,16,16], [8,16,16], dict(id='gzip', level=1), b'1234'), ([8,16,16], [8,16,16], None, b'1234'), ([-8,16,16], [8,16,16], None, b''),
-             ([8,16,16], [0,16,16], None, b''), ([2**62,16,16], [8,16,16], None, b'')]
+             ([8,16,16], [0,16,16], None, b''), ([2**62,16,16], [8,16,16], None, b''), ([8,16,16], [2**12,2**10,2**10], dict(id='blosc'), blosc)]
     for shape,chunks,compressor,data in cases:
         words  = compressor==dict(id='vlen-utf8')
         folder = place.box('x', b'').parent/'x.zarr'
@@ -453,7 +475,13 @@ SCALINGS = [None, [], {}, 'x', dict(kind='standard'), dict(kind='standard', shif
     (dict(kind='eval'), dict(kind=None), dict(kind=[]), dict(kind=[['standard']]), dict(kind=['standard','os.system']), dict(shift='0'), dict(scale=0), dict(scale=-1), dict(scale=float('nan')), dict(shift=float('inf')),
      dict(scale=10**400), dict(shift=[0]), dict(shift=[[[0]]]), dict(shift=[[[0],[0,1]]]), dict(shift={}), dict(kind=['log','log']), dict(shift=None))]
 
-ASKS = [dict(size=10**6), dict(horizon=10**9), dict(n_digits=10**9), dict(digit_size=10**6, size=10**6+1), dict(size='x'), dict(evil=1), dict(speed='ab'), dict(speed=[1,1e308])]
+ASKS = [dict(size=10**6), dict(size=2000, horizon=1000), dict(horizon=10**9), dict(n_digits=10**9), dict(digit_size=10**6, size=10**6+1), dict(size='x'), dict(evil=1), dict(speed='ab'), dict(speed=[1,1e308])]
+
+OWN_SPEC = {'class':'EncoderForecaster', 'args':dict(in_channels=1, hidden_channels=[4], kernel_size=3, output='identity')}
+OWN_ASKS = [dict(data=d) for d in (None, [], 'x')] + [dict(data={k:v}) for k,v in (('context',10**9), ('context','x'), ('horizon',10**12), ('step',0), ('stride',-1), ('test_stride',0), ('test_stride',10**30), ('test_stride','x'),
+    ('period',10**9), ('period','x'), ('path',None), ('path',['x']), ('fill','x'), ('fill',[{}]), ('fill',[10**400]), ('covariates',['os.system']), ('covariates',[1]), ('covariates','hour'), ('thresholds','x'), ('thresholds',[{}]), ('thresholds',[10**400]), ('thresholds',[*range(10**5)]))] + [
+    dict(scaling=None), dict(scaling={}), dict(scaling=dict(kind='eval', shift=0, scale=1)), dict(mask=None), dict(mask='x'), dict(covariates='x'), dict(covariates=[]), dict(covariates={'a':1}), dict(spacing='x'), dict(spacing=None), dict(spacing=[]),
+    dict(variables=None), dict(variables=[]), dict(variables={}), dict(variables={'a':'', 'b':''}), dict(variables={'value':5})]
 
 def asks(place):
     "Configs that ask `convlstm_evaluate` to draw more than a machine holds, or what cannot be drawn"
@@ -462,6 +490,22 @@ def asks(place):
         path = place.box('config.json', json.dumps(dict(model=SPEC, data=dict(DATA, motion=DATA['motion']|ask), seed=0)).encode())
         grew.append(watch(t, str(ask), of_run(place)['convlstm_evaluate'], path.parent))
     yield small(t, grew, f'{len(ASKS)} configs that ask `convlstm_evaluate` for data beyond any machine, or for none')
+    t,grew,path = Tally(place),[],place.box('long.npy', saved(np.save, np.random.default_rng(0).random((60,16,16), np.float32)))
+    data = OWN_DATA | dict(path=str(path), context=2, horizon=2)
+    good = dict(data=data, scaling=dict(kind='standard', shift=[[[0.]]], scale=[[[1.]]]), mask=False, spacing=1., variables={'value':''})
+    commands = dict(convlstm_predict=lambda d: silently(cli.convlstm_predict, str(d), data=str(path), out=str(d/'out.npy')), convlstm_evaluate=lambda d: silently(cli.convlstm_evaluate, str(d), data=str(path)))
+    def run(config):
+        folder = place.box('x', b'').parent
+        save_model(folder, build_model(OWN_SPEC), OWN_SPEC, **config)
+        return folder
+    taken = 0
+    for fn in commands.values():
+        with contextlib.suppress(Exception): fn(run(good)); taken += 1
+    for ask in OWN_ASKS:
+        said = data | ask['data'] if isinstance(ask.get('data'), dict) else ask.get('data', data)
+        for command,fn in commands.items(): grew.append(watch(t, f'{ask}, {command}'[:60], fn, run(good | ask | dict(data=said)), place.top))
+    row = small(t, grew, f'{len(OWN_ASKS)} configs of a run on a file that ask for what cannot be, through convlstm_predict and convlstm_evaluate')
+    yield row | dict(got=f"{row['got']}; the good one {taken} times of 2 taken", passed=row['passed'] and taken==2)
 
 def cuts(place):
     "Every kind of file, cut at ten points"

@@ -80,7 +80,7 @@ class ConvLSTM(nn.Module):
         outputs,last = [],[]
         for l in range(self.num_layers):
             if l: x = self.drop_channels(x)
-            runs = [self.run(cell, x, state[len(last)+d], steps, valid, reverse=d==1) for d,cell in enumerate(self.at(l))]
+            runs = [self.run_cell(cell, x, state[len(last)+d], steps, valid, reverse=d==1) for d,cell in enumerate(self.at(l))]
             x = torch.cat([out for out,_ in runs], 2) if self.bidirectional else runs[0][0]
             outputs.append(x)
             last += [s for _,s in runs]
@@ -109,7 +109,7 @@ def at(self:ConvLSTM, l):
     return [self.cells[l], self.reverse_cells[l]] if self.bidirectional else [self.cells[l]]
 
 @patch
-def run(self:ConvLSTM, cell, x, state, steps, valid, reverse):
+def run_cell(self:ConvLSTM, cell, x, state, steps, valid, reverse):
     "Run one cell over time, with recurrent dropout"
     p,h = self.recurrent_dropout,state[0]
     drop = dict(drop_h=channel_mask(h, p), drop_c=channel_mask(h, p)) if p and self.training else {}

@@ -124,9 +124,9 @@ class EncoderForecaster(Forecaster):
     ): # What `forward` returns, and the encoder's state after `x`
         "Read `x` from `state` on, and forecast"
         horizon = self.check(x, horizon)
-        return self.run(x, state, horizon, *self.check_covariates(covariates, x, horizon))
+        return self.read_on(x, state, horizon, *self.check_covariates(covariates, x, horizon))
 
-    def run(self, x, state, horizon, known=None, ahead=None): # as `advance`, with covariates of known frames and of those ahead
+    def read_on(self, x, state, horizon, known=None, ahead=None): # as `advance`, with covariates of known frames and of those ahead
         "Read and forecast what is checked"
         _,state = self.encoder(self.patches(x, known), state)
         outs,_  = self.forecaster(None if ahead is None else self.patches(ahead), state, steps=horizon, return_all_layers=True)

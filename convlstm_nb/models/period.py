@@ -51,7 +51,7 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
         first = seen[:,T-self.period + torch.arange(horizon, device=x.device)%self.period]
         beside = lambda frames, z: frames if z is None else torch.cat([frames, z], 2)
         known,ahead = map(beside, (seen,first), self.check_covariates(covariates, x, horizon))
-        return self.run(x, None, horizon, known, ahead)[0] + first, self.remember(x)
+        return self.read_on(x, None, horizon, known, ahead)[0] + first, self.remember(x)
 
     def start_from_mean(self,
         mean, # Mean of the targets

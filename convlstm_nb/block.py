@@ -59,7 +59,7 @@ def sequence_dls(
         if not len(ds): raise refusal(name, 'a dataset of at least one sequence', 'an empty one')
         check_item(name, ds[0])
     whole('num_workers', num_workers, 0)
-    if len(train) < whole('bs', bs): raise refusal('bs', f"at most {len(train)}, the sequences in `train`", bs)
+    if len(train) < whole('bs', bs): raise refusal('bs', f"at most {len(train)}, the sequences in `train`", bs, "choose a smaller `bs`, or more windows, by a smaller stride")
     return DataLoaders.from_dsets(train, valid, bs=bs, num_workers=num_workers, device=device, after_item=TypeFrames(), **kwargs)
 
 # %% ../nbs/40_block.ipynb #c14

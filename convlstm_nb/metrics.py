@@ -202,7 +202,7 @@ class MeanFrame:
         return frame.expand(len(x), whole('horizon', horizon), *frame.shape)
 
 # %% ../nbs/21_metrics.ipynb #c50
-TRIVIAL = ('black','mean','persistence','periodic','advection','lagrangian')
+TRIVIAL = ('black','mean','climatology','persistence','periodic','advection','lagrangian')
 
 def trivial_forecasts(
     batches, # Training data, for the mean image: iterable of `(x,y)`

@@ -139,6 +139,7 @@ class FrameMemory:
 # %% ../../nbs/16_motion.ipynb #c29
 class LagrangianForecaster(FrameMemory, EncoderForecaster):
     "An `EncoderForecaster` in coordinates that move along (after Ritvanen et al. 2023)"
+    looks_everywhere = True # since the motion begins with one shift for all
     @delegates(EncoderForecaster, but=['output','residual','covariates'])
     def __init__(self,
         in_channels:int, # Channels of a frame
@@ -148,6 +149,7 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
         memory:int=10, # Known frames that a forecast begins from, where it goes on frame by frame
         **kwargs
     ):
+        if kwargs.pop('covariates', 0): raise refusal('covariates', '0, since places on the ground do not move along', 'more', 'take EncoderForecaster')
         super().__init__(in_channels, hidden_channels, kernel_size, output='identity', residual=True, **kwargs)
         self.memory = whole('memory', memory)
 

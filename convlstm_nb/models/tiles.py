@@ -47,7 +47,8 @@ def receptive_field(
     if not isinstance(model, Forecaster): raise refusal('model', 'a forecaster', type(model).__name__, error=TypeError)
     context,horizon = whole('context', context),whole('horizon', horizon)
     stacks = [m for m in model.modules() if isinstance(m, ConvLSTM)]
-    if any(c.norm in GROUPS or c.padding_mode=='circular' for m in stacks for c in m.cells): return math.inf,math.inf
+    everywhere = getattr(model, 'looks_everywhere', False) or any(c.norm in GROUPS or c.padding_mode=='circular' for m in stacks for c in m.cells)
+    if everywhere: return math.inf,math.inf
     return tuple(_patches(model, stacks[0], context, horizon, axis)*model.patch_size + model.patch_size-1 for axis in (0,1))
 
 def _patches(model, stack, context, horizon, axis):
@@ -135,6 +136,7 @@ def check_tiles(
     one = all(t>=n for n,t in zip(x.shape[3:], tile))
     if not one and any(c.peephole=='full' for m in model.modules() if isinstance(m, ConvLSTM) for c in m.cells):
         raise refusal('model', "without `peephole='full'`, whose weights belong to places", 'one with it')
+    if math.inf in overlap: raise refusal('overlap', 'given, since this model looks at the whole field', None, 'the tiles then fade into each other, and are not exact')
     if any(o>=t for t,o in zip(tile, overlap)):
         raise refusal('tile', f"larger than the overlap {overlap}", tile, f"take larger tiles, or an `overlap` that is less than twice the receptive field, {field}, and not exact")
     return tile,overlap

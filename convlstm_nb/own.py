@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['OWN_DATA', 'OWN_MODEL', 'RAIN_MODEL', 'PERIOD_MODEL', 'OWN_TRAIN', 'OWN_PRESETS', 'MOST', 'own_preset', 'own_model',
-           'own_records', 'own_parts', 'own_windows', 'own_scores', 'of_channel', 'of_scaled', 'TurnAndMirror',
-           'turned', 'in_units', 'model_in_units', 'raw', 'mean_forecast', 'score_own', 'beside', 'own_facts',
-           'seconds', 'own_config', 'check_known', 'predict_own']
+           'own_records', 'own_parts', 'check_own', 'own_windows', 'own_scores', 'of_channel', 'of_scaled',
+           'TurnAndMirror', 'turned', 'in_units', 'model_in_units', 'raw', 'mean_forecast', 'score_own', 'beside',
+           'dated_batches', 'own_facts', 'seconds', 'own_config', 'check_known', 'predict_own']
 
 # %% ../nbs/47_own.ipynb #c5
 import copy, math, warnings
@@ -20,6 +20,7 @@ from fastai.callback.core import Callback
 from fastai.learner import CastToTensor
 from .advection import advection, lagrangian_persistence
 from .checkpoint import CONFIG, MODELS
+from .climatology import fit_climatology, no_climatology, times_ahead
 from .core import flag, one_of, refusal, whole
 from .covariates import CYCLES, Covariates, covariates_ahead, fit_covariates, known_part, with_covariates
 from .learner import forecast
@@ -61,6 +62,7 @@ def own_preset(
     for k in options: one_of('options', k, [k for k in OWN_DATA if k!='path'])
     if options.get('covariates') and 'covariates' not in signature(MODELS[found['model']['class']]).parameters:
         raise refusal('covariates', f"absent with the preset {preset!r}, whose model makes no use of them", options['covariates'], "take the preset 'own'")
+    if options.get('axes') and Path(path).suffix not in ('.npy','.npz'): raise refusal('axes', 'absent for a file that names its axes', repr(options['axes']))
     data  = found['data'] | {k:v for k,v in options.items() if v is not None} | dict(path=str(Path(path).absolute()))
     return found | dict(data=data, model=own_model(found['model'], data))
 
@@ -99,12 +101,25 @@ def own_parts(
     if until is None or start is None: raise refusal('train_until, test_from', 'both given, or none', f"{until}, {start}")
     return [*split(between(records, by, None, until), gap, by, (.85,.15)), between(records, by, start)]
 
+MOST = 10_000 # Frames known, to forecast, or to leave out
+
+def check_own(
+    data:dict, # As `OWN_DATA`, perhaps a stranger's
+):
+    "Refuse numbers that nothing can be made of, before anything is"
+    for k in ('context','horizon','step','stride','test_stride','period'):
+        if data[k] is None and k in ('test_stride','period'): continue
+        if whole(k, data[k]) > MOST: raise refusal(k, f"at most {MOST}", data[k])
+    for k in ('fill','thresholds'):
+        if not isinstance(data[k], (list,tuple)) or len(data[k]) > 100 or not all(isinstance(v, float) or type(v) is int and abs(v) < 2**63 for v in data[k]):
+            raise refusal(k, 'a list of at most 100 numbers', str(data[k])[:80])
+
 def own_windows(
     data:dict, # As `OWN_DATA`
 )->dict: # Windows to 'train', 'valid' and 'test' on
     "Cut a file into windows, and refuse what cannot be trained with"
-    for k in ('context','horizon','step'): whole(k, data[k])
-    if data['period'] and whole('period', data['period']) > data['context']: raise refusal('period', f"at most the context, {data['context']}", data['period'], 'choose a longer context')
+    check_own(data)
+    if data['period'] and data['period'] > data['context']: raise refusal('period', f"at most the context, {data['context']}", data['period'], 'choose a longer context')
     records = own_records(data)
     mask    = bool(sum(r.missing().any() for r in records)) # goes through all of them: each may be empty
     parts   = dict(zip(('train','valid','test'), own_parts(records, data)))
@@ -144,7 +159,7 @@ def of_scaled(
     "A score of values as the model sees them"
     return Score(lambda p,y: score.terms(scaling(p), scaling(y)), score.value, score.mask, score.per_frame)
 
-# %% ../nbs/47_own.ipynb #c29
+# %% ../nbs/47_own.ipynb #c31
 class TurnAndMirror(Callback):
     "Turn and mirror each training batch, all of it alike"
     order = CastToTensor.order # Before anything looks at the batch
@@ -163,7 +178,7 @@ def turned(
     x = x.rot90(quarter, (-2,-1))
     return x.flip(-1) if mirror else x
 
-# %% ../nbs/47_own.ipynb #c32
+# %% ../nbs/47_own.ipynb #c34
 def in_units(
     fn, # Forecast of scaled frames, `(x,horizon)` or `(x,horizon,covariates)`
     scaling:Scaling, # What they were scaled with
@@ -195,11 +210,11 @@ def mean_forecast(
     whole_field = Windows(train.records, train.context, train.horizon, stride=train.span, step=train.step, scaling=train.scaling)
     return MeanFrame.fit(DataLoader(whole_field, batch_size=16))
 
-# %% ../nbs/47_own.ipynb #c33
+# %% ../nbs/47_own.ipynb #c35
 def score_own(
     model, # A forecaster
     windows:Windows, # To score on
-    train:Windows=None, # To average for the mean image, which is left out if None
+    train:Windows=None, # To average for the mean image and the climatology, which are left out if None
     *,
     period:int=None, # Frames after which things come again
     thresholds:list=(), # Where to score yes or no, in the units of the file
@@ -208,27 +223,38 @@ def score_own(
     "Score a model and trivial forecasts, in the units of the file"
     mean = None if train is None else mean_forecast(train)
     if mean is not None and mean.frame.shape[1:]!=windows.records[0].shape[2:]: mean = None
+    usual = None if train is None or no_climatology(train, windows) else fit_climatology(train)
     periodic = PeriodicPersistence(period) if period else None
     moving   = dict(advection=advection, lagrangian=lagrangian_persistence) if windows.context>1 else {}
     trivial  = dict(mean=mean, persistence=persistence, periodic=periodic, **moving)
     run = model_in_units(model, windows.scaling, windows.mask)
-    fns = {'model':lambda xz, horizon: run(xz[0], horizon, *xz[1:])} | {k:beside(in_units(f, windows.scaling)) for k,f in trivial.items() if f}
-    return score_forecasts(fns, ((xz,y) for *xz,y in DataLoader(raw(windows), batch_size=bs)), own_scores(windows, thresholds))
+    fns = {'model':lambda known, horizon: run(known[0], horizon, *known[1])} | {k:beside(in_units(f, windows.scaling)) for k,f in trivial.items() if f}
+    if usual: fns['climatology'] = lambda known, horizon: windows.scaling.inverse(usual(known[2]))
+    return score_forecasts(fns, dated_batches(windows, bs, bool(usual)), own_scores(windows, thresholds))
 
 def beside(
     fn, # Forecast, `(x,horizon)`
 ):
-    "A forecast from known frames that stand beside covariates, of which it makes no use"
-    return lambda xz, horizon: fn(xz[0], horizon)
+    "A forecast from known frames that stand beside covariates and times, of which it makes no use"
+    return lambda known, horizon: fn(known[0], horizon)
 
-# %% ../nbs/47_own.ipynb #c38
+def dated_batches(
+    windows:Windows, # To score on
+    bs:int, # Windows at a time
+    dated:bool, # With the times of the frames to forecast?
+): # Yields `(known frames, covariates, times)` and frames to forecast
+    "Go through windows in the units of the file"
+    times = times_ahead(windows) if dated else None
+    for i,(x,*z,y) in enumerate(DataLoader(raw(windows), batch_size=bs)): yield (x, z, times[i*bs:(i+1)*bs] if dated else None),y
+
+# %% ../nbs/47_own.ipynb #c40
 def own_facts(
     ds:dict, # As from own_windows
 )->dict:
     "What the data have said"
     train = ds['train']
     first = train.records[0]
-    return dict(scaling=train.scaling.to_dict(), mask=train.mask, covariates=train.covariates and train.covariates.to_dict(), spacing=seconds(first.spacing), variables={k:str(a.get('units', '')) for k,a in first.variables.items()},
+    return dict(scaling=train.scaling.to_dict(), mask=train.mask, covariates=train.covariates and train.covariates.to_dict(), no_climatology=no_climatology(train, ds['test']), spacing=seconds(first.spacing), variables={k:str(a.get('units', '')) for k,a in first.variables.items()},
                 windows={k:len(w) for k,w in ds.items()}, parts={k:[repr(r) for r in w.records[:3]] + [f'and {len(w.records)-3} more']*(len(w.records)>3) for k,w in ds.items()})
 
 def seconds(
@@ -236,8 +262,6 @@ def seconds(
 )->float: # Seconds, or the number
     "A time step as a number"
     return float(step/np.timedelta64(1, 's') if isinstance(step, np.timedelta64) else step)
-
-MOST = 10_000 # Frames known, to forecast, or to leave out
 
 def own_config(
     config:dict, # As from load_config
@@ -247,16 +271,16 @@ def own_config(
     path = Path(folder)/CONFIG
     try:
         data = OWN_DATA | config['data']
-        for k in ('context','horizon','step','stride'):
-            if whole(k, data[k]) > MOST: raise refusal(k, f"at most {MOST}", data[k])
+        check_own(data)
         if not isinstance(data['path'], str): raise refusal('path', 'a path', data['path'])
         if not isinstance(data['covariates'], list) or not all(isinstance(n, str) for n in data['covariates']): raise refusal('covariates', 'names', data['covariates'])
-        for k in ('spacing','variables'): config[k]
+        if not isinstance(config['spacing'], (int,float)): raise refusal('spacing', 'a number', config['spacing'])
+        if not all(isinstance(u, str) for u in config['variables'].values()): raise refusal('variables', 'names and units', config['variables'])
         ahead = config.get('covariates')
         return dict(data=data, scaling=Scaling.from_dict(config['scaling']), mask=flag('mask', config['mask']), covariates=None if ahead is None else Covariates.from_dict(ahead))
     except (LookupError, TypeError, ValueError, AttributeError) as e: raise refusal(path, 'the config of a run on a file', e) from None
 
-# %% ../nbs/47_own.ipynb #c42
+# %% ../nbs/47_own.ipynb #c44
 def check_known(
     record, # Record to forecast from
     config:dict, # As from load_config

@@ -18,6 +18,7 @@ from .callbacks import ForecastPicture
 from .learner import convlstm_learner
 from .losses import BalancedWeight, FrameBCE, FrameFocal, FrameGDL, FrameMAE, FrameMSE, LossSum
 from .mnist import MovingMNIST
+from .models.forecaster import EncoderForecaster
 from .models.papers import PAPERS
 from .own import OWN_PRESETS, own_windows
 from .precision import Autocast
@@ -25,10 +26,11 @@ from .resume import same_chance
 
 # %% ../nbs/48_presets.ipynb #c8
 def recipe(
-    **args # Arguments of EncoderForecaster
+    model=EncoderForecaster, # Class of the forecaster
+    **args # Its arguments
 )->dict:
     "A model's recipe"
-    return {'class':'EncoderForecaster', 'args':dict(in_channels=1, **args)}
+    return {'class':model.__name__, 'args':dict(in_channels=1, **args)}
 
 TABLE1 = {name:args for name,args in PAPERS.items() if name.startswith('shi2015') and name!='shi2015-radar'}
 PAPER_DATA  = dict(motion=dict(pool=500), train=10_000, valid=2_000, test=3_000, fresh=False)
@@ -40,7 +42,16 @@ PRESETS = {
                      train=2_400, valid=200, test=500, fresh=True),
         model = recipe(hidden_channels=[32], kernel_size=5, patch_size=4, norm='layer'),
         train = dict(epochs=15, bs=16, lr=1e-2, schedule='one_cycle', optimizer='adam', patience=None, num_workers=0)),
+    'digits': dict(
+        data  = dict(motion=dict(size=48, digit_size=20, n_digits=2, context=6, horizon=10, speed=(1,2)),
+                     train=4_800, valid=200, test=500, fresh=True),
+        model = recipe(hidden_channels=[64], kernel_size=3, patch_size=4, norm='layer'),
+        train = dict(epochs=12, bs=16, lr=1e-2, schedule='one_cycle', optimizer='adam', patience=None, num_workers=0)),
     **{name: dict(data=PAPER_DATA, model=recipe(**args), train=PAPER_TRAIN) for name,args in TABLE1.items()},
+    'openstl-convlstm': dict(
+        data  = dict(motion=dict(speed=(3.6,3.6)), train=10_000, valid=2_000, test=10_000, fresh=True),
+        model = recipe(**PAPERS['openstl-convlstm']),
+        train = dict(epochs=200, bs=16, lr=5e-4, schedule='one_cycle', optimizer='adam', sampling=50_000, patience=None, num_workers=0)),
     **OWN_PRESETS,
 }
 
@@ -65,7 +76,7 @@ def run_data(
     return own_windows(data)
 
 # %% ../nbs/48_presets.ipynb #c15
-TRAIN = dict(epochs=None, minutes=None, bs=16, lr=1e-3, schedule='one_cycle', optimizer='adam', loss=None, precision='float32', patience=None, num_workers=0, augment=False, tensorboard=False)
+TRAIN = dict(epochs=None, minutes=None, bs=16, lr=1e-3, schedule='one_cycle', optimizer='adam', loss=None, precision='float32', sampling=None, patience=None, num_workers=0, augment=False, tensorboard=False)
 
 def train_options(
     train:dict, # The `train` of a preset
@@ -89,6 +100,7 @@ def check_train(
     for k,most in (('lr',10), ('minutes',10**5)):
         if train[k] is None and k=='minutes': continue
         if not isinstance(train[k], (int,float)) or not 0 < train[k] <= most: raise refusal(k, f"a number over 0, and {most} at most", train[k])
+    if train['sampling'] is not None: whole('sampling', train['sampling'])
     if train['loss'] is not None: loss_names(train['loss'])
     one_of('precision', train['precision'], PRECISIONS)
     one_of('optimizer', train['optimizer'], list(OPTIMIZERS))

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TRAINING', 'LIMITS', 'new_folder', 'run_name', 'abandoned', 'EpochLines', 'train_run', 'decide_epochs', 'units',
-           'own_metrics', 'batches', 'score_run', 'write_scores', 'headline', 'show_run', 'unfinished', 'resume_run',
-           'run_model', 'run_motion', 'is_own', 'check_range', 'predict_run', 'cut_windows', 'evaluate_run',
-           'evaluate_own']
+           'own_metrics', 'batches', 'score_run', 'write_scores', 'headline', 'show_run', 'unfinished', 'run_motion',
+           'is_own', 'check_training', 'resume_run', 'run_model', 'check_range', 'predict_run', 'cut_windows',
+           'evaluate_run', 'evaluate_own']
 
 # %% ../nbs/49_runs.ipynb #c5
 import re, shutil, sys, warnings
@@ -23,8 +23,8 @@ from fastai.learner import Recorder
 from fastai.torch_core import default_device, set_seed
 from .core import one_of, previous_path, refusal, whole
 from .block import sequence_dls
-from .callbacks import Alone, ForecastPicture, KeepBest
-from .checkpoint import CONFIG, build_model, load_config, load_model, save_model, write_json
+from .callbacks import Alone, ForecastPicture, KeepBest, ScheduledSampling
+from .checkpoint import CONFIG, build_model, difference, load_config, load_model, save_model, write_json
 from .distributed import join
 from .learner import ForecastMetric, channels, convlstm_learner, forecast, target_mean
 from .metrics import black, persistence, save_scores, score_forecasts, trivial_forecasts
@@ -123,6 +123,7 @@ def train_run(
     def save(): save_model(folder, model, spec, **recipe, **facts, seconds=round(checkpoint.seconds, 1), device=str(device), torch=torch.__version__)
     cbs = [checkpoint, KeepBest(save), History(folder/'history.csv'), ForecastPicture(folder/'progress')]
     cbs += mixed
+    if train['sampling']: cbs.append(ScheduledSampling(train['sampling'], seed=seed)) # over so many batches
     if train['augment']: cbs.append(TurnAndMirror())
     if train['tensorboard']: cbs.append(TensorBoard(folder, dict(model=spec, **recipe)))
     if train['patience']: cbs.append(EarlyStoppingCallback(patience=train['patience']))
@@ -228,33 +229,16 @@ def unfinished(
     if not found: raise refusal('resume', f"a run in {runs} with a {TRAINING}", f"{name!r}, {done}" if name else 'none there', error=FileNotFoundError)
     return found[-1].parent
 
-def resume_run(
-    folder, # Of a run that was interrupted
-    preset:str=None, # What follows must be as in that run; what is None is taken from it
-    seed:int=None, # Of the weights and of the training sequences
-    device=None, # Where to train
-    **options # What replaced the preset's `train`, or arguments of its `model`
-)->dict: # As of train_run
-    "Go on with a run, and refuse to go on with another"
-    config = read_training(Path(folder)/TRAINING)['config']
-    return train_run({k:config[k] for k in ('data','model','train')} if preset is None else preset, folder,
-                     seed=config['seed'] if seed is None else seed, device=device, resume=True, **options)
-
-# %% ../nbs/49_runs.ipynb #c29
+# %% ../nbs/49_runs.ipynb #c21
 LIMITS = dict(context=1000, horizon=1000, size=2048, digit_size=2048, n_digits=100, train=10**6, valid=10**6, test=10**6)
-
-def run_model(
-    run, # Folder of a run
-): # The model, and its config
-    "Load the model of a run"
-    return load_model(run, default_device()),load_config(run)
 
 def run_motion(
     run, # Folder of a run
     config:dict, # As from load_config
+    name:str=CONFIG, # The file that says it
 )->dict: # The arguments of MovingMNIST that the model was trained with
     "The motion that a run was trained with; each of its numbers has a limit, since the config may be a stranger's"
-    path,data = Path(run)/CONFIG,config.get('data')
+    path,data = Path(run)/name,config.get('data')
     motion = data.get('motion') if isinstance(data, dict) else None
     if not isinstance(motion, dict): raise refusal(path, 'a config that has data.motion with whole numbers', str(data)[:80])
     usual  = {k: p.default for k,p in signature(MovingMNIST).parameters.items()}
@@ -273,6 +257,39 @@ def is_own(
 )->bool:
     "Was the run trained on a file?"
     return isinstance(config.get('data'), dict) and 'path' in config['data']
+
+def check_training(
+    folder, # Of a run that was interrupted
+)->dict: # The config of its training
+    "Refuse a training that asks for more than it holds"
+    path  = Path(folder)/TRAINING
+    found = read_training(path)
+    try:
+        config  = {k:found['config'][k] for k in ('data','model','train','seed')}
+        weights = {k.removeprefix('module.'):v for k,v in found['state']['model'].items()} # so named by several processes
+        if d := difference(weights, config['model']): raise ValueError(f"weights of another model: {d}")
+        if not is_own(config): run_motion(folder, config, TRAINING)
+    except (LookupError, TypeError, ValueError, AttributeError) as e: raise refusal(path, 'the training of a run', e) from None
+    return config
+
+def resume_run(
+    folder, # Of a run that was interrupted
+    preset:str=None, # What follows must be as in that run; what is None is taken from it
+    seed:int=None, # Of the weights and of the training sequences
+    device=None, # Where to train
+    **options # What replaced the preset's `train`, or arguments of its `model`
+)->dict: # As of train_run
+    "Go on with a run, and refuse to go on with another"
+    config = check_training(folder)
+    return train_run({k:config[k] for k in ('data','model','train')} if preset is None else preset, folder,
+                     seed=config['seed'] if seed is None else seed, device=device, resume=True, **options)
+
+# %% ../nbs/49_runs.ipynb #c34
+def run_model(
+    run, # Folder of a run
+): # The model, and its config
+    "Load the model of a run"
+    return load_model(run, default_device()),load_config(run)
 
 def check_range(
     x, # Frames
@@ -302,7 +319,7 @@ def predict_run(
     if horizon is None: horizon = run_motion(run, config)['horizon'] if 'data' in config else 10
     return write_frames(out, forecast(model, x, whole('horizon', horizon)), layout, force)
 
-# %% ../nbs/49_runs.ipynb #c32
+# %% ../nbs/49_runs.ipynb #c37
 def cut_windows(
     x, # `(B,T,C,H,W)`
     context:int, # Known frames

@@ -9,14 +9,19 @@ from convlstm_nb.convert import from_keras, from_lstm, from_state_dict, to_keras
 from convlstm_nb.export import export_model
 from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.models.forecaster import EncoderForecaster, NextFrameForecaster, to_patches
-from convlstm_nb.readers import numpy_records
 from convlstm_nb.models.heads import SequenceToMap, SequenceToOne, pool_frames, pool_pixels
+from convlstm_nb.models.motion import LagrangianForecaster
+from convlstm_nb.models.period import PeriodicForecaster
+from convlstm_nb.models.tiles import forecast_tiles
+from convlstm_nb.readers import numpy_records
+from convlstm_nb.stream import StreamingForecast
 
 nan,inf = float('nan'),float('inf')
 x     = torch.rand(2,4,1,8,8)
 state = [(torch.zeros(2,4,8,8), torch.zeros(2,4,8,8))]
 layer,cell,own = ConvLSTM(1, 4),ConvLSTMCell(1, 4),ConvLSTM(0, 4)
 model,nxt = EncoderForecaster(1, (4,), 3),NextFrameForecaster(1, (4,), 3)
+stream = StreamingForecast(EncoderForecaster(1, (4,), 3))
 fed = torch.ones(2,4, dtype=torch.bool) # what `nxt` takes as `feed` for a horizon of 2
 conv = lambda *shape, **kw: {'conv.weight': torch.zeros(shape, **kw)}
 def each(f): return [tuple(f(s) for s in pair) for pair in state]
@@ -169,6 +174,20 @@ BAD = {
     ('`feed` of another length',                ValueError, 'feed', 'torch.bool of shape (2, 3)',lambda: nxt(x, 2, target=x[:,:2], feed=fed[:,:3])),
     ('`feed` in numbers',                       ValueError, 'feed', 'torch.float32',             lambda: nxt(x, 2, target=x[:,:2], feed=fed.float())),
     ('`feed` in a list',                        TypeError,  'feed', 'list',                      lambda: nxt(x, 2, target=x[:,:2], feed=fed.tolist())),
+], 'weather, streams and tiles': [
+    ('places on the ground for one that moves along', ValueError, 'covariates', 'more',          lambda: LagrangianForecaster(1, (4,), covariates=1)),
+    ('no memory',                               ValueError, 'memory', '0',                       lambda: LagrangianForecaster(1, (4,), memory=0)),
+    ('a fractional memory',                     TypeError,  'memory', '2.5',                     lambda: LagrangianForecaster(1, (4,), memory=2.5)),
+    ('a period of zero',                        ValueError, 'period', '0',                       lambda: PeriodicForecaster(1, (4,), period=0)),
+    ('a period longer than what is known',      ValueError, 'x', '4',                            lambda: PeriodicForecaster(1, (4,), period=5)(x, 2)),
+    ('more channels to forecast than there are',ValueError, 'out_channels', '2',                 lambda: PeriodicForecaster(1, (4,), period=2, out_channels=2)),
+    ('a layer for a stream',                    TypeError,  'model', 'ConvLSTM',                 lambda: StreamingForecast(layer)),
+    ('a sequence for a frame of a stream',      ValueError, 'frame', 'shape (2, 4, 1, 8, 8)',    lambda: stream(x)),
+    ('a frame of bytes for a stream',           TypeError,  'frame', 'torch.uint8',              lambda: stream((x[0,0]*255).byte())),
+    ('an infinite pixel in a stream',           ValueError, 'frame', '1',                        lambda: stream(torch.where(x[0,0]==x[0,0].max(), inf, x[0,0]))),
+    ('another image size in a stream',          ValueError, 'state[0]', 'h of shape (1, 4, 2, 2)', lambda: (stream(x[0,0]), stream(x[0,0,...,:4]))),
+    ('a tile that patches do not divide',       ValueError, 'tile', '(6, 6)',                    lambda: forecast_tiles(model, x, 2, tile=6)),
+    ('tiles for a sequence without a batch',    ValueError, 'x', 'shape (4, 1, 8, 8)',           lambda: forecast_tiles(model, x[0], 2, tile=4)),
 ], 'heads': [
     ('no classes',                              ValueError, 'out_features', '0',                 lambda: SequenceToOne(1, 4, 0)),
     ('an unknown output',                       ValueError, 'output', "'relu'",                  lambda: SequenceToOne(1, 4, 3, output='relu')),

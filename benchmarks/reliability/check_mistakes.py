@@ -107,7 +107,8 @@ def environment(where): return dict(os.environ, PYTHONPATH=str(where), OMP_NUM_T
 
 def run_tests(where, page):
     "The exception that stops the tests of `page`, or None if they pass"
-    done = subprocess.run([Path(sys.executable).parent/'nbdev_test', '--path', f'nbs/{page}.ipynb'], cwd=where, env=environment(where), capture_output=True, text=True, timeout=300)
+    try: done = subprocess.run([Path(sys.executable).parent/'nbdev_test', '--path', f'nbs/{page}.ipynb'], cwd=where, env=environment(where), capture_output=True, text=True, timeout=900)
+    except subprocess.TimeoutExpired as e: return f'no test ran to its end within {e.timeout} s'
     if done.returncode==0: return None
     plain = re.sub(r'\x1b\[[0-9;]*m', '', done.stderr)
     errors = [l for l in plain.splitlines() if re.match(r'\w*(Error|Exception)\b', l)]

@@ -1,5 +1,5 @@
 "The state of a layer and of a learner: nothing leaks from call to call, from thread to thread, from training to validation, and nothing grows."
-import copy, gc, os, subprocess, sys, tempfile, threading, tracemalloc
+import copy, gc, os, subprocess, sys, tempfile, threading, tracemalloc, warnings
 from pathlib import Path
 import torch
 from torch import nn
@@ -12,6 +12,8 @@ from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.learner import convlstm_learner, forecast
 from convlstm_nb.losses import FrameMSE
 from convlstm_nb.models.forecaster import EncoderForecaster, NextFrameForecaster
+from convlstm_nb.models.motion import LagrangianForecaster
+from convlstm_nb.models.period import PeriodicForecaster
 from convlstm_nb.windows import StreamChunks
 
 def row(what, wanted, got, passed): return dict(what=what, wanted=wanted, got=got, passed=bool(passed))
@@ -109,6 +111,12 @@ def learner_rows():
     fresh = live_learner(); fresh.model.load_state_dict(trained.model.state_dict())
     with trained.no_bar(), trained.no_logging(), fresh.no_bar(), fresh.no_logging(): a,b = trained.validate()[0],fresh.validate()[0]
     yield row('validation after training, and with the same weights in a new learner', 'the same loss', f'{a:.6f} and {b:.6f}', a==b)
+    data,models = DataLoader(TensorDataset(torch.rand(4,3,1,8,8), torch.rand(4,2,1,8,8)), 2),{EncoderForecaster:{}, NextFrameForecaster:{}, LagrangianForecaster:{}, PeriodicForecaster:dict(period=2)}
+    with warnings.catch_warnings(record=True) as said: # a Learner takes the attributes of its model for its own
+        warnings.simplefilter('always')
+        for cls,more in models.items(): fit(convlstm_learner(DataLoaders(data, data), cls(1, (4,), 3, patch_size=2, **more)))
+    said = {str(w.message) for w in said if w.category is UserWarning}
+    yield row(f"a training of {', '.join(cls.__name__ for cls in models)}", 'no warning', '; '.join(said) or 'none', not said)
     model = EncoderForecaster(1, (4,), 3, patch_size=2, recurrent_dropout=.5).train()
     try:
         with evaluating(model): raise RuntimeError
@@ -241,7 +249,7 @@ def process_rows():
         with tempfile.TemporaryDirectory() as d:
             save_model(d, learn.model, {'class': cls.__name__, 'args': dict(in_channels=1, **args)})
             save_file({'x': x}, f'{d}/x.safetensors')
-            done = subprocess.run([sys.executable, '-W', 'ignore', '-c', WORKER, d, str(torch.get_num_threads())], capture_output=True, text=True, timeout=120)
+            done = subprocess.run([sys.executable, '-W', 'ignore', '-c', WORKER, d, str(torch.get_num_threads())], capture_output=True, text=True, timeout=900)
             theirs = load_file(f'{d}/y.safetensors')['y'] if done.returncode==0 else None
         same = theirs is not None and torch.equal(ours, theirs)
         yield row(f'{cls.__name__}: the forecast after the fit, and of the saved model in a new process', 'bit for bit the same', 'the same' if same else done.stderr.strip()[-200:] or f'within {(ours-theirs).abs().max():.0e}', same)

@@ -152,7 +152,7 @@ def keras_rows():
     what = 'Keras ConvLSTM2D on its torch backend, float64: kernels odd and even, dilated, both directions'
     if not find_spec('keras'): yield row(what, 'within 1e-10', 'skipped: keras is not installed', True); return
     done = subprocess.run([sys.executable, '-c', 'import check_values; check_values.keras_worker()'], cwd=Path(__file__).parent,
-                          env=dict(os.environ, KERAS_BACKEND='torch'), capture_output=True, text=True, timeout=300)
+                          env=dict(os.environ, KERAS_BACKEND='torch'), capture_output=True, text=True, timeout=900)
     if done.returncode: yield row(what, 'within 1e-10', done.stderr.strip().split('\n')[-1], False); return
     version,backend,n,v,g = json.loads(done.stdout.strip().split('\n')[-1])
     yield row(f'{what} ({n} configurations)', 'values and gradients within 1e-10', f'{v:.0e} and {g:.0e}, Keras {version} on {backend}', v<=1e-10 and g<=1e-10 and backend=='torch')

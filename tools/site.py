@@ -30,7 +30,7 @@ def localize(nb, base):
         if c.cell_type=='markdown' and c.source: c.source = plain_links(c.source).replace(base, '/')
         for o in c.get('outputs', []):
             d = o.get('data', {})
-            if 'text/markdown' in d: d['text/markdown'] = ''.join(d['text/markdown']).replace(base, '/')
+            if 'text/markdown' in d: d['text/markdown'] = plain_links(''.join(d['text/markdown'])).replace(base, '/')
     return nb
 
 def rename_pages(root, nbs, base):

@@ -1,5 +1,5 @@
 "Boxes and arrows for the diagrams of these pages: black on white, vector, each with its alternative text."
-import io, html
+import io, html, re
 from base64 import b64encode
 from IPython.display import HTML
 from matplotlib import pyplot as plt
@@ -43,4 +43,5 @@ def vector(fig, alt):
     with plt.rc_context({'svg.hashsalt':'convlstm_nb'}):
         fig.savefig(out, format='svg', bbox_inches='tight', pad_inches=.08, facecolor='w', metadata={'Date':None})
     plt.close(fig)
-    return HTML(f'<img class="img-fluid" alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{b64encode(out.getvalue()).decode()}">')
+    short = re.sub(rb' d="[^"]*"', lambda m: re.sub(rb'(\.\d\d)\d+', rb'\1', m[0]), out.getvalue()) # a hundredth of a point is enough for a line
+    return HTML(f'<img class="img-fluid" alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{b64encode(short).decode()}">')

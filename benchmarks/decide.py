@@ -6,6 +6,7 @@ import numpy as np, torch, torch.nn.functional as F
 from torch import nn
 from fastcore.script import call_parse
 from convlstm_nb.advection import advection
+from convlstm_nb.core import atomic_path
 from convlstm_nb.mnist import MovingMNIST
 from convlstm_nb.models.forecaster import EncoderForecaster
 from common import keep, results
@@ -144,4 +145,4 @@ def main(
             print(world, name, found[world][name], flush=True)
         keep('decide', steps=steps, films=films, frames=FRAMES, leads=LEADS, known=KNOWN, ahead=AHEAD, far=FAR, size=SIZE, worlds=found)
     # a byte for each pixel: what is beyond 0.635 is white
-    np.savez_compressed(results/'decide.npz', **{k: np.round(np.asarray(v)*200).clip(-127, 127).astype(np.int8) for k,v in pictures.items()})
+    with atomic_path(results/'decide.npz') as part: np.savez_compressed(part, **{k: np.round(np.asarray(v)*200).clip(-127, 127).astype(np.int8) for k,v in pictures.items()})

@@ -9,8 +9,7 @@ from convlstm_nb.checkpoint import build_model
 from convlstm_nb.distributed import join
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.runs import PRESETS, preset_data
-from common import describe, results
-from convlstm_nb.core import atomic_path
+from common import keep
 
 BATCH,BATCHES = 16,40 # of all processes together
 
@@ -48,4 +47,4 @@ if __name__=='__main__':
     if sys.argv[1:]==['measure']: sys.exit(measure())
     rows = [run(*case) for case in ((1,1), (1,2), (2,1))]
     for row in rows: print(row)
-    with atomic_path(results/'distributed.json') as part: part.write_text(json.dumps(dict(describe(), batch=BATCH, rows=rows), indent=1) + '\n')
+    keep('distributed', batch=BATCH, rows=rows)

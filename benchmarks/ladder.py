@@ -2,13 +2,13 @@
 
 Takes two minutes on one core. What is measured is the processor's time on one thread, so that a busy machine does not change it much.
 A case is (batch, frames, channels, height, width | hidden, kernel)."""
-import statistics, time
+import time
 import torch
 from torch import nn
 from fastcore.script import call_parse
 from convlstm_nb.layers import ConvLSTM
 from common import keep
-from speed import Textbook, bare, compiled, step
+from speed import Textbook, bare, compiled, in_turns, step
 
 CASES = dict(many=(2,5,1,48,48,64,3), few=(2,10,1,128,128,16,3), small=(1,20,8,32,32,32,3))
 
@@ -62,16 +62,6 @@ def kept(model, x):
     out = out[0] if isinstance(out, tuple) else out
     return round(sum(sizes.values())/out.numel(), 2)
 
-def in_turns(forms, rounds):
-    "Median milliseconds of processor time of each form"
-    spent = {k:[] for k in forms}
-    for f in forms.values(): f(); f()
-    for _ in range(rounds):
-        for k,f in forms.items():
-            t = time.process_time(); f()
-            spent[k].append(1e3*(time.process_time()-t))
-    return {k: round(statistics.median(v), 3) for k,v in spent.items()}
-
 @call_parse
 def main(
     rounds:int=5, # Rounds of the measurement
@@ -83,7 +73,7 @@ def main(
     for name,case in CASES.items():
         B,T,C,H,W,h,k = case
         x = torch.randn(B,T,C,H,W)
-        cases[name] = dict(case=case, train_ms=in_turns(forms(C, h, k, x), rounds))
+        cases[name] = dict(case=case, train_ms=in_turns(forms(C, h, k, x), rounds, time.process_time))
         print(name, cases[name]['train_ms'], flush=True)
     x,ours = torch.randn(1,20,1,32,32),lambda every: ConvLSTM(1, 16, 3, peephole=None, checkpoint_every=every)
     models = dict(literal=Literal(1,16,3), stacked=Stacked(1,16,3), at_once=AtOnce(1,16,3), together=Textbook(1,16,3), own_backward=ours(None), every_1=ours(1), every_2=ours(2), every_4=ours(4))

@@ -11,7 +11,7 @@ sys.path[:0] = [str(here), str(here.parent)]
 import numpy as np
 from fastcore.script import call_parse
 from convlstm_nb.core import atomic_path, one_of
-from common import describe, results
+from common import keep, results
 
 TABLES = ['ablation','table1','throughput']
 folder = results/'papers'
@@ -30,9 +30,9 @@ def make(table, row, seed):
     folder.mkdir(exist_ok=True)
     if pictures:
         with atomic_path(path.with_suffix('.npz')) as part: np.savez_compressed(part, **pictures)
-    found = dict(describe(), table=table, row=row, seed=seed, settings=settings, seconds=round(time.perf_counter()-begun, 1), **figures)
-    with atomic_path(path) as part: part.write_text(json.dumps(found, indent=1) + '\n')
-    print(f"{table} {row}, seed {seed}: {module.headline(figures)}, {found['seconds']:.0f} s", flush=True)
+    seconds = time.perf_counter()-begun
+    keep(f'papers/{path.stem}', table=table, row=row, seed=seed, settings=settings, seconds=round(seconds, 1), **figures)
+    print(f"{table} {row}, seed {seed}: {module.headline(figures)}, {seconds:.0f} s", flush=True)
     return True
 
 @call_parse

@@ -9,8 +9,8 @@ from convlstm_nb.losses import FrameBCE, sequence_cross_entropy
 from convlstm_nb.metrics import frame_mse
 from convlstm_nb.models.papers import paper_model
 from convlstm_nb.presets import OPTIMIZERS, PAPER_TRAIN, preset_data
-from convlstm_nb.runs import batches
-from training import pictures, score, train
+from convlstm_nb.runs import batches, score_run
+from training import pictures, train
 
 SMALL = dict(motion=dict(size=24, digit_size=10, n_digits=2, context=5, horizon=5, speed=(1,2), pool=500), train=2_000, valid=400, test=600, fresh=False)
 TRAIN = {k:PAPER_TRAIN[k] for k in ('bs','lr','schedule','optimizer')} | dict(epochs=6)
@@ -41,7 +41,7 @@ def measure(s, seed):
     mse   = partial(frame_mse, activation=torch.sigmoid)
     seconds,history = train(model, ds, s['train'], FrameBCE(), OPTIMIZERS[s['train']['optimizer']], seed, [mse, sequence_cross_entropy])
     three = preset_data(s['data'] | dict(motion=s['data']['motion'] | dict(n_digits=3)), seed)
-    found = {k: dict(cross_entropy=cross_entropy(model, d['test']), metrics=score(model, d)) for k,d in (('test',ds), ('three_digits',three))}
+    found = {k: dict(cross_entropy=cross_entropy(model, d['test']), metrics=score_run(model, s['data'], ds=d)) for k,d in (('test',ds), ('three_digits',three))}
     sizes = dict(parameters=sum(p.numel() for p in model.parameters()), multiply_adds=multiply_adds(model, ds['test'][0][0], horizon))
     return dict(sizes, train_seconds=round(seconds, 1), history=history, **found), {k: pictures(model, d['test']) for k,d in (('test',ds), ('three_digits',three))}
 

@@ -5,9 +5,7 @@ from fastai.torch_core import set_seed
 from convlstm_nb.block import sequence_dls
 from convlstm_nb.callbacks import KeepBest
 from convlstm_nb.learner import convlstm_learner, forecast
-from convlstm_nb.metrics import frame_mse, score_forecasts, trivial_forecasts
 from convlstm_nb.presets import fit
-from convlstm_nb.runs import batches
 
 def train(model, ds, train, loss_func, opt_func, seed, metrics, clip=1.):
     "Train, with the weights of the best validation loss at the end: seconds, and validation by epoch"
@@ -18,11 +16,6 @@ def train(model, ds, train, loss_func, opt_func, seed, metrics, clip=1.):
     with learn.no_bar(), learn.no_logging(): fit(learn, train, KeepBest())
     names = learn.recorder.metric_names[1:-1] # without the epoch and the time
     return time.perf_counter()-begun, [dict(zip(names, row)) for row in learn.recorder.values]
-
-def score(model, ds, scores=None):
-    "Scores of the model and of the trivial forecasts on the test sequences, per lead time"
-    fns = dict(model=lambda x,n: forecast(model, x, n), **trivial_forecasts(batches(ds['train'])))
-    return score_forecasts(fns, batches(ds['test']), scores)
 
 def pictures(model, ds, n=3):
     "Forecasts of the first test sequences, as bytes"

@@ -6,10 +6,11 @@ import torch
 from fastcore.script import call_parse
 from convlstm_nb.checkpoint import CONFIG, WEIGHTS, load_config, load_model
 from convlstm_nb.learner import forecast
-from convlstm_nb.metrics import SCORES, best_trivial, image_scores, score_forecasts, skill, trivial_forecasts
+from convlstm_nb.metrics import SCORES, best_trivial, score_forecasts, skill, trivial_forecasts
 from convlstm_nb.mnist import MovingMNIST
 from convlstm_nb.runs import batches
 from convlstm_nb.shipped import SHIPPED
+from convlstm_nb.similarity import image_scores
 from convlstm_nb.viz import animate_forecast
 from common import describe, keep
 

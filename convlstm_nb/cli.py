@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['one_line_errors', 'optional_word', 'command', 'convlstm_train', 'convlstm_predict', 'convlstm_evaluate', 'left_out',
-           'split_words', 'number_or_word', 'a_number', 'check_device']
+           'named_scores', 'split_words', 'number_or_word', 'a_number', 'check_device']
 
 # %% ../nbs/50_cli.ipynb #c5
 import os, re, signal, sys, threading, time, warnings
@@ -166,22 +166,36 @@ def convlstm_evaluate(
     data:str=None, # Sequences to score on, a file as for convlstm_predict; the test sequences of the training by default
     key:str=None, # Which array of a .npz file with several; which variables, with commas between
     axes:str=None, # Axes of a NumPy file, if they are not as in training
-    score:str=None, # Which table to print, mse or csi_0.5 say; those that matter most by default
+    score:str=None, # Which table to print, mse, csi_0.5 or ssim say; those that matter most by default
 ):
     "Score a trained model per lead time, beside the trivial forecasts"
     with one_line_errors('convlstm_evaluate'):
         scores,path = evaluate_run(run, data, split_words(key), axes)
-        shown = headline(scores) if score is None else [one_of('score', score, list(scores['model']))]
+        shown = headline(scores) if score is None else named_scores(scores, score)
         print('\n\n'.join(score_table(scores, s) for s in shown) + f"\n{left_out(scores, run)}\nAll scores are in {path}, and as a table and a plot beside it")
+        if score is None: print(f"--score prints another table: {', '.join(dict.fromkeys(k.split('_')[0] for k in scores['model']))}")
 
 def left_out(
     scores:dict, # As in `metrics.json`
     run, # Folder of the run
-)->str: # A line; empty where nothing is left out, or it goes without saying
-    "Say why there is no climatology beside the scores"
-    config = load_config(run)
-    if 'climatology' in scores or 'no_climatology' not in config: return ''
-    return f"No climatology: {NO_CLIMATOLOGY.get(config['no_climatology'], 'it belongs to the file of the training, as the mean does')}.\n"
+)->str: # Lines; empty where nothing is left out, or it goes without saying
+    "Say why there is no climatology beside the scores, or no SSIM among them"
+    config,ssim = load_config(run),{k:v for k,v in scores['model'].items() if k.startswith('ssim')}
+    out = ''
+    if 'climatology' not in scores and 'no_climatology' in config:
+        out = f"No climatology: {NO_CLIMATOLOGY.get(config['no_climatology'], 'it belongs to the file of the training, as the mean does')}.\n"
+    if not any(k.startswith('psnr') for k in scores['model']): out += 'No SSIM and PSNR: the run does not say which range its training data had.\n'
+    elif not ssim:                                             out += 'No SSIM: the fields are smaller than its windows, 11x11 pixels.\n'
+    elif all(v is None for s in ssim.values() for v in s):     out += 'No SSIM: every window of 11x11 pixels has a missing one, and SSIM cannot do with a part of it.\n'
+    return out
+
+def named_scores(
+    scores:dict, # As in `metrics.json`
+    name:str, # Of a score, or the first word of it
+)->list: # Names of scores
+    "Find the scores that are called so: `'ssim'` is of whatever data range"
+    names = list(scores['model'])
+    return [name] if name in names else [k for k in names if k.split('_')[0]==name] or [one_of('score', name, names)]
 
 def split_words(
     text:str, # Words with commas between, or None

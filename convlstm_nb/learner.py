@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'target_mean', 'channels', 'SequenceLearner', 'frame_scores', 'convlstm_learner', 'new_forecaster',
-           'ForecastMetric', 'forecast', 'split_covariates']
+           'check_channels', 'ForecastMetric', 'forecast', 'split_covariates']
 
 # %% ../nbs/42_learner.ipynb #c5
 import math
@@ -20,7 +20,8 @@ from fastai.torch_core import num_distrib, to_detach
 from .core import refusal, whole
 from .losses import FrameBCE, FrameMSE, sequence_cross_entropy
 from .metrics import ForecastScores, frame_mae, frame_mse
-from .models.forecaster import EncoderForecaster
+from .models.forecaster import EncoderForecaster, Forecaster
+from .block import frames_of
 from .callbacks import ForecastHorizon, FreshSequences, ResetState, SkipNonFinite, evaluating, peers
 
 # %% ../nbs/42_learner.ipynb #c11
@@ -31,14 +32,14 @@ def target_mean(
     "Mean of the training targets, for each channel"
     ds = dls.train_ds
     known  = lambda y: y.where(y.isfinite(), torch.nan).nanmean((-1,-2)) # missing pixels do not count
-    frames = torch.stack([known(torch.as_tensor(ds[i][-1]).as_subclass(torch.Tensor)) for i in range(min(n, len(ds)))])
+    frames = torch.stack([known(frames_of(ds[i][-1]).as_subclass(torch.Tensor)) for i in range(min(n, len(ds)))])
     return frames.flatten(0,1).nanmean(0) # (n,T,C) -> (C,)
 
 def channels(
     dls, # DataLoaders of `(known,next)` or `(known,covariates,next)`
 )->dict: # `in_channels`, `out_channels`, and `covariates` if there are any
     "How many channels the frames have, as a forecaster's arguments"
-    x,*z,y = dls.train_ds[0]
+    x,*z,y = map(frames_of, dls.train_ds[0])
     return dict(in_channels=x.shape[1], out_channels=y.shape[1], **(dict(covariates=z[0].shape[1]) if z else {}))
 
 # %% ../nbs/42_learner.ipynb #c14
@@ -94,6 +95,7 @@ def convlstm_learner(
     "Put together a Learner that trains a forecaster"
     if model is None: model = new_forecaster(dls, **kwargs)
     elif kwargs: raise refusal('model', f"None where its arguments are given ({', '.join(kwargs)})", type(model).__name__)
+    else: check_channels(dls, model)
     if loss_func is None: loss_func = LOSSES[model.output]()
     if metrics is None: metrics = frame_scores(loss_func) + [sequence_cross_entropy]*(loss_func.output=='sigmoid')
     ours = [ForecastHorizon(), ResetState(), FreshSequences(), SkipNonFinite(), GradientClip(clip)]
@@ -106,7 +108,16 @@ def new_forecaster(
     "A forecaster for these data, which starts from their mean"
     return EncoderForecaster(**channels(dls) | kwargs).start_from_mean(target_mean(dls))
 
-# %% ../nbs/42_learner.ipynb #c28
+def check_channels(
+    dls, # DataLoaders of `(known,next)` or `(known,covariates,next)`
+    model, # A model, perhaps not of ours
+):
+    "Refuse a forecaster that was made for other frames, or without the covariates that there are"
+    if not isinstance(model, Forecaster) or not hasattr(dls.train_ds, '__len__'): return
+    for k,want in (dict(covariates=0) | channels(dls)).items():
+        if (got := getattr(model, k))!=want: raise refusal(f'model: {k}', f"{want}, as the data have", got, f"make the model with `{k}={want}`")
+
+# %% ../nbs/42_learner.ipynb #c30
 class ForecastMetric(Metric):
     "A score of all validation sequences, averaged over the lead times"
     def __init__(self,
@@ -125,7 +136,7 @@ class ForecastMetric(Metric):
         values = [v for v in self.scores.compute()[self._name] if v is not None] if self.scores.count else []
         return sum(values)/len(values) if values else math.nan
 
-# %% ../nbs/42_learner.ipynb #c31
+# %% ../nbs/42_learner.ipynb #c33
 @torch.no_grad()
 def forecast(
     model, # A forecaster

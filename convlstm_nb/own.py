@@ -4,33 +4,28 @@
 
 # %% auto #0
 __all__ = ['OWN_DATA', 'OWN_MODEL', 'RAIN_MODEL', 'PERIOD_MODEL', 'OWN_TRAIN', 'OWN_PRESETS', 'MOST', 'own_preset', 'own_model',
-           'own_records', 'own_parts', 'check_own', 'own_windows', 'own_scores', 'of_channel', 'of_scaled',
-           'TurnAndMirror', 'turned', 'in_units', 'model_in_units', 'raw', 'mean_forecast', 'score_own', 'beside',
-           'dated_batches', 'own_facts', 'seconds', 'own_config', 'check_known', 'predict_own']
+           'own_records', 'own_parts', 'check_own', 'own_windows', 'TurnAndMirror', 'turned', 'own_facts', 'seconds',
+           'own_config', 'check_known', 'predict_own']
 
 # %% ../nbs/47_own.ipynb #c5
-import copy, math, warnings
-from functools import partial
+import math, warnings
 from inspect import signature
 from pathlib import Path
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 from fastai.callback.core import Callback
 from fastai.learner import CastToTensor
-from .advection import advection, lagrangian_persistence
 from .checkpoint import CONFIG, MODELS
-from .climatology import fit_climatology, no_climatology, times_ahead
+from .climatology import no_climatology
 from .core import flag, one_of, refusal, whole
 from .covariates import CYCLES, Covariates, covariates_ahead, fit_covariates, known_part, with_covariates
-from .learner import forecast
-from .metrics import MeanFrame, PeriodicPersistence, SCORES, Score, persistence, score_forecasts
-from .rain import rain_scores
+from .metrics import persistence
 from .readers import free_path, write_frames
 from .records import known_frames, open_records, write_forecast
 from .scaling import Scaling, fit_scaling
+from .scoring import model_in_units, own_scores
 from .splits import between, check_apart, split
-from .windows import Windows, fill_missing
+from .windows import Windows
 
 # %% ../nbs/47_own.ipynb #c13
 OWN_DATA = dict(
@@ -126,40 +121,14 @@ def own_windows(
     scaling = fit_scaling(data['scaling'], parts['train'], per=data['per'], top=data['top'])
     ahead   = fit_covariates(parts['train'], [n for n in data['covariates'] if n in CYCLES])
     later   = data['test_stride'] or data['horizon']
-    make    = lambda part, stride, crop=None: Windows(parts[part], data['context'], data['horizon'], stride=stride, step=data['step'], crop=crop, scaling=scaling, mask=mask, covariates=ahead)
+    most    = .5 if mask else None # where nothing is missing, nothing is looked for again
+    make    = lambda part, stride, crop=None: Windows(parts[part], data['context'], data['horizon'], stride=stride, step=data['step'], crop=crop, scaling=scaling, mask=mask, max_missing=most, covariates=ahead)
     ds = dict(train=make('train', data['stride'], data['crop']), valid=make('valid', later, data['crop']), test=make('test', later))
     for a,b in (('train','valid'), ('train','test'), ('valid','test')): check_apart(ds[a], ds[b])
     own_scores(ds['test'], data['thresholds']) # says what is wrong with them
     return ds
 
-# %% ../nbs/47_own.ipynb #c18
-def own_scores(
-    windows:Windows, # To score on
-    thresholds:list=(), # Where to score yes or no, in the units of the file
-)->dict: # `{name: Score}`
-    "The scores of forecasts in the units of the file, of each variable"
-    names,side = list(windows.records[0].variables),min(9, *windows.records[0].shape[2:])
-    scores = {k:SCORES[k] for k in ('rmse','mae_pixel','corr','mse')}
-    for t in thresholds: scores |= rain_scores([t], slack=1e-4*abs(t), window=side) # a value that was scaled and back is not quite what it was
-    scores = scores if len(names)==1 else {f'{k}_{v}': of_channel(s, i) for i,v in enumerate(names) for k,s in scores.items()}
-    return scores | {'mse_scaled': of_scaled(SCORES['mse_pixel'], windows.scaling)}
-
-def of_channel(
-    score:Score, # A score
-    i:int, # Number of a channel
-)->Score:
-    "A score of one channel alone"
-    pick,mask = lambda x: x[:,:,i:i+1],score.mask or (lambda seen: seen)
-    return Score(lambda p,y: score.terms(pick(p), pick(y)), score.value, lambda seen: mask(pick(seen)), score.per_frame)
-
-def of_scaled(
-    score:Score, # A score
-    scaling:Scaling, # What the model was trained with
-)->Score:
-    "A score of values as the model sees them"
-    return Score(lambda p,y: score.terms(scaling(p), scaling(y)), score.value, score.mask, score.per_frame)
-
-# %% ../nbs/47_own.ipynb #c31
+# %% ../nbs/47_own.ipynb #c29
 class TurnAndMirror(Callback):
     "Turn and mirror each training batch, all of it alike"
     order = CastToTensor.order # Before anything looks at the batch
@@ -178,76 +147,7 @@ def turned(
     x = x.rot90(quarter, (-2,-1))
     return x.flip(-1) if mirror else x
 
-# %% ../nbs/47_own.ipynb #c34
-def in_units(
-    fn, # Forecast of scaled frames, `(x,horizon)` or `(x,horizon,covariates)`
-    scaling:Scaling, # What they were scaled with
-):
-    "A forecast of frames in their own units"
-    return lambda x, horizon, *covariates: scaling.inverse(fn(scaling(x), horizon, *covariates))
-
-def model_in_units(
-    model, # A forecaster
-    scaling:Scaling, # What it was trained with
-    mask:bool=False, # Was it told where pixels are missing?
-):
-    "A model's forecast of frames in their own units, of which some pixels may be missing"
-    return in_units(lambda x, horizon, *covariates: forecast(model, fill_missing(x, mask=mask), horizon, *covariates), scaling)
-
-def raw(
-    windows:Windows, # Scaled and filled
-)->Windows:
-    "The same windows in the units of the file, NaN where something is missing"
-    new = copy.copy(windows)
-    new.scaling,new.fill,new.mask = None,math.nan,False
-    return new
-
-def mean_forecast(
-    train:Windows, # To average
-): # Function of scaled frames and the horizon; None where fields differ in size
-    "The mean image of training data"
-    if len({r.shape[2:] for r in train.records}) > 1: return None
-    whole_field = Windows(train.records, train.context, train.horizon, stride=train.span, step=train.step, scaling=train.scaling)
-    return MeanFrame.fit(DataLoader(whole_field, batch_size=16))
-
 # %% ../nbs/47_own.ipynb #c35
-def score_own(
-    model, # A forecaster
-    windows:Windows, # To score on
-    train:Windows=None, # To average for the mean image and the climatology, which are left out if None
-    *,
-    period:int=None, # Frames after which things come again
-    thresholds:list=(), # Where to score yes or no, in the units of the file
-    bs:int=16, # Windows at a time
-)->dict: # `{forecast: {score: [one value for each lead time]}}`
-    "Score a model and trivial forecasts, in the units of the file"
-    mean = None if train is None else mean_forecast(train)
-    if mean is not None and mean.frame.shape[1:]!=windows.records[0].shape[2:]: mean = None
-    usual = None if train is None or no_climatology(train, windows) else fit_climatology(train)
-    periodic = PeriodicPersistence(period) if period else None
-    moving   = dict(advection=advection, lagrangian=lagrangian_persistence) if windows.context>1 else {}
-    trivial  = dict(mean=mean, persistence=persistence, periodic=periodic, **moving)
-    run = model_in_units(model, windows.scaling, windows.mask)
-    fns = {'model':lambda known, horizon: run(known[0], horizon, *known[1])} | {k:beside(in_units(f, windows.scaling)) for k,f in trivial.items() if f}
-    if usual: fns['climatology'] = lambda known, horizon: windows.scaling.inverse(usual(known[2]))
-    return score_forecasts(fns, dated_batches(windows, bs, bool(usual)), own_scores(windows, thresholds))
-
-def beside(
-    fn, # Forecast, `(x,horizon)`
-):
-    "A forecast from known frames that stand beside covariates and times, of which it makes no use"
-    return lambda known, horizon: fn(known[0], horizon)
-
-def dated_batches(
-    windows:Windows, # To score on
-    bs:int, # Windows at a time
-    dated:bool, # With the times of the frames to forecast?
-): # Yields `(known frames, covariates, times)` and frames to forecast
-    "Go through windows in the units of the file"
-    times = times_ahead(windows) if dated else None
-    for i,(x,*z,y) in enumerate(DataLoader(raw(windows), batch_size=bs)): yield (x, z, times[i*bs:(i+1)*bs] if dated else None),y
-
-# %% ../nbs/47_own.ipynb #c40
 def own_facts(
     ds:dict, # As from own_windows
 )->dict:
@@ -280,7 +180,7 @@ def own_config(
         return dict(data=data, scaling=Scaling.from_dict(config['scaling']), mask=flag('mask', config['mask']), covariates=None if ahead is None else Covariates.from_dict(ahead))
     except (LookupError, TypeError, ValueError, AttributeError) as e: raise refusal(path, 'the config of a run on a file', e) from None
 
-# %% ../nbs/47_own.ipynb #c44
+# %% ../nbs/47_own.ipynb #c39
 def check_known(
     record, # Record to forecast from
     config:dict, # As from load_config

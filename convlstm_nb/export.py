@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['AXES', 'FORMS', 'LETTERS', 'OPSET', 'fill_patches', 'cut', 'state_parts', 'pairs', 'read_step', 'next_step',
            'ForecastForm', 'ReadForm', 'NextForm', 'loop', 'StreamForm', 'WholeForm', 'StepForm', 'SequenceForm',
-           'build_form', 'form_axes', 'example', 'trace', 'silence', 'describe_form', 'strip_graph', 'names_used',
-           'to_onnx', 'check_onnx', 'export_model', 'need_onnx', 'pt2_bytes']
+           'build_form', 'form_axes', 'known_before', 'example', 'trace', 'silence', 'describe_form', 'strip_graph',
+           'names_used', 'to_onnx', 'check_onnx', 'export_model', 'need_onnx', 'pt2_bytes']
 
 # %% ../nbs/14_export.ipynb #c3
 import copy, io, json, logging
@@ -23,10 +23,14 @@ from .models.forecaster import OUTPUTS, EncoderForecaster, Forecaster, NextFrame
 # %% ../nbs/14_export.ipynb #c6
 def fill_patches(
     x, # `(…,H,W)`
-    rows, columns, # The size wanted
-): # `(…,rows,columns)`
-    "Repeat the last row and column, whatever the size"
-    for dim,n in ((-2,rows),(-1,columns)): x = x.index_select(dim, torch.arange(n, device=x.device).clamp(max=x.shape[dim]-1))
+    rows, columns, # Patches there must be
+    p:int, # Side of a patch
+): # `(…,rows*p,columns*p)`
+    "Repeat the last row and column up to whole patches"
+    for dim,n in ((-2,rows),(-1,columns)):
+        size  = x.shape[dim]
+        amiss = n - (size+p-1)//p # 0, or the index is out of range
+        x = x.index_select(dim, torch.arange(n*p, device=x.device).clamp(max=size-1) + 2*size*amiss)
     return x
 
 def cut(
@@ -75,7 +79,7 @@ def next_step(
         y = model.make_frames(torch.cat(outs, 2) if model.readout=='all' else outs[-1], last)[:,0]
         return OUTPUTS[model.output](y), [t.clone() for s in new for t in s] + [t.clone() for t in state[n:]]
     y = OUTPUTS[model.output](model.make_frames(state[n-2][:,None], last)[:,0])
-    x = F.pixel_unshuffle(y if size is None else fill_patches(cut(y, *size), *y.shape[-2:]), p)
+    x = F.pixel_unshuffle(y if size is None else fill_patches(cut(y, *size), *state[0].shape[2:], p), p)
     return y, read_step(model, x if ahead is None else torch.cat([x,ahead], 1), state)
 
 # %% ../nbs/14_export.ipynb #c13
@@ -105,7 +109,7 @@ class ForecastForm(nn.Module):
     def patches(self, x, state): # (…,C,H,W) -> (…,C*p²,rows,columns)
         "Fold frames into the patches of the state"
         p = self.model.patch_size
-        return F.pixel_unshuffle(fill_patches(x, *(n*p for n in state.shape[-2:])), p)
+        return F.pixel_unshuffle(fill_patches(x, *state.shape[-2:], p), p)
 
     def finish(self, y): # (…,C,H,W)
         "Back to the units of the data"
@@ -142,9 +146,15 @@ class StreamForm(ForecastForm):
     "Read frames from a state on, and forecast"
     takes,gives,axes = ['frames','horizon','state'],['forecast','new_state'],{**AXES, 'covariates':'batch all_times . height width'}
     def forward(self, frames, horizon, state, covariates=None):
-        m,T,n,late = self.model,frames.shape[1],horizon.item(),isinstance(self.model, NextFrameForecaster)
+        n = horizon.item()
         torch._check(n>=1)
-        x,ahead,steps,size = self.patches(self.prepare(frames), state),None,torch.arange(n),tuple(frames.shape[3:])
+        y,known = self.run(self.prepare(frames), n, state, covariates)
+        return self.finish(y), torch.cat(known, 1)
+
+    def run(self, x, n, state, covariates): # scaled frames -> `n` more, and the state after the known ones
+        "Read and forecast"
+        m,T,size,late = self.model,x.shape[1],tuple(x.shape[3:]),isinstance(self.model, NextFrameForecaster)
+        x,ahead,steps = self.patches(x, state),None,torch.arange(n)
         if covariates is not None:
             z = self.patches(covariates, state)
             x = torch.cat([x, z.index_select(1, torch.arange(T)+late)], 2)
@@ -155,7 +165,7 @@ class StreamForm(ForecastForm):
             return s,y
         known,_ = loop(read, state.split(self.parts, 1), x.transpose(0,1))
         _,y     = loop(follow, known, steps if ahead is None else ahead.transpose(0,1))
-        return self.finish(cut(y.transpose(0,1), *size)), torch.cat(known, 1)
+        return cut(y.transpose(0,1), *size),known
 
 class WholeForm(StreamForm):
     "Read frames from the beginning, and forecast"
@@ -199,7 +209,7 @@ class SequenceForm(StepForm):
             x = torch.cat(outs, 2)
         return x.transpose(0,1), torch.cat(new, 1)
 
-FORMS = {Forecaster: dict(forecast=WholeForm, stream=StreamForm, read=ReadForm, next=NextForm), ConvLSTM: dict(sequence=SequenceForm, step=StepForm)}
+FORMS = dict.fromkeys([EncoderForecaster,NextFrameForecaster], dict(forecast=WholeForm, stream=StreamForm, read=ReadForm, next=NextForm)) | {ConvLSTM: dict(sequence=SequenceForm, step=StepForm)}
 
 # %% ../nbs/14_export.ipynb #c21
 def build_form(
@@ -208,12 +218,12 @@ def build_form(
     **kwargs, # `scaling`, `fill` and `mask` of a forecaster
 ): # A module of tensors
     "Put a copy of a model between plain tensors"
-    kind = next((k for k in FORMS if isinstance(model, k)), None)
-    if kind is None or kind is Forecaster and getattr(type(model), 'advance', None) not in (EncoderForecaster.advance,NextFrameForecaster.advance): # another reads other frames
-        raise refusal('model', 'an EncoderForecaster, a NextFrameForecaster or a ConvLSTM', type(model).__name__, error=TypeError)
+    kind = next((k for k in type(model).__mro__ if k in FORMS), None)
+    if kind is None or getattr(type(model), 'advance', None) is not getattr(kind, 'advance', None): # it reads other frames
+        raise refusal('model', f"one of {', '.join(k.__name__ for k in FORMS)}", type(model).__name__, error=TypeError)
     form = one_of('form', form or next(iter(FORMS[kind])), list(FORMS[kind]))
     m = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
-    if kind is Forecaster: return FORMS[kind][form](m, **kwargs)
+    if isinstance(m, Forecaster): return FORMS[kind][form](m, **kwargs)
     for k,v in kwargs.items():
         if v is not None and v: raise refusal(k, 'absent where `model` is a ConvLSTM, which has no units', v)
     if not m.in_channels:                      raise refusal('model', 'a layer with input', 'one with `in_channels=0`')
@@ -245,6 +255,8 @@ def form_axes(
     read = lambda n: form.axes[n].format(' '.join(LETTERS[m.spatial_dims]) if isinstance(m, ConvLSTM) else '').split()
     return {n: [width.get(n, sum(form.parts)) if a=='.' else fixed.get(a, a) for a in read(n)] for n in names}
 
+def known_before(form): return getattr(form.model, 'period', 0) # Frames that there have to be
+
 def example(
     form, # From build_form
     **sizes, # Of the axes
@@ -261,7 +273,7 @@ def trace(
 )->torch.export.ExportedProgram:
     "Trace a form with free axes"
     p,axes = getattr(form.model, 'patch_size', 1),form_axes(form)
-    args = example(form, batch=2, time=3, horizon=4, height=5*p-(p>1), width=6*p-(p>2), depth=7, length=9)
+    args = example(form, batch=2, time=3+known_before(form), horizon=4, height=5*p-(p>1), width=6*p-(p>2), depth=7, length=9)
     free = {n: {i: Dim.AUTO for i,a in enumerate(axes[n]) if isinstance(a, str)} or None for n in args}
     with torch.no_grad(), silence(): return torch.export.export(form, (), args, dynamic_shapes=free, strict=False)
 
@@ -299,7 +311,8 @@ def strip_graph(
     del g.initializer[:]
     g.initializer.extend(kept)
 
-def names_used(g): # of values, in a graph and the graphs inside
+def names_used(g):
+    "Names of values in a graph and the graphs inside"
     inside = {i for n in g.node for a in n.attribute if a.HasField('g') for i in names_used(a.g)}
     return inside | {i for n in g.node for i in n.input} | {o.name for o in g.output}
 
@@ -359,7 +372,7 @@ def export_model(
     f = build_form(model, form, scaling=scaling, fill=fill, mask=flag('mask', mask))
     program = trace(f)
     p    = getattr(f.model, 'patch_size', 1)
-    args = example(f, batch=3, time=2, horizon=2, height=4*p, width=7*p-(p>1), depth=4, length=5)
+    args = example(f, batch=3, time=2+known_before(f), horizon=2, height=4*p, width=7*p-(p>1), depth=4, length=5)
     want = program.module()(**args) # which fails where a size was fixed
     data = pt2_bytes(f, program) if path.suffix=='.pt2' else to_onnx(f, program).SerializeToString()
     if path.suffix=='.onnx': check_onnx(data, args, want)

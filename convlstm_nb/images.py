@@ -10,7 +10,7 @@ import re, warnings
 from pathlib import Path
 import numpy as np
 from .core import refusal
-from .readers import MAX_UNPACK, check_extent
+from .readers import MAX_UNPACK
 from .windows import Record
 
 # %% ../nbs/35_images.ipynb #c6
@@ -54,7 +54,6 @@ class ImageFiles:
         self.paths = paths
         self.kind  = open_image(paths[0], image_kind)
         first      = open_image(paths[0], lambda im: image_array(im, self.kind))
-        check_extent(paths[0], (len(paths), *first.shape))
         self.shape,self.dtype = (len(paths), *first.shape),first.dtype
         for p in paths: # the header alone
             size = open_image(p, lambda im: im.size)

@@ -15,6 +15,7 @@ from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.mnist import load_digits, read_idx
 from convlstm_nb.export import export_model
 from convlstm_nb.images import image_records
+from convlstm_nb.presets import PRESETS
 from convlstm_nb.own import OWN_DATA
 from convlstm_nb.resume import read_training, write_training
 from convlstm_nb.readers import load_array, numpy_records, read_frames
@@ -201,7 +202,7 @@ def pickles(place):
 
 RECIPES = [{'class':c, 'args':a} for c,a in [('os.system',{'command':'id'}), ('builtins.eval',{'source':'1'}), ('torch.load',{'f':'x'}), ('convlstm_nb.checkpoint.load_model',{'folder':'.'}),
     ('__import__',{'name':'os'}), (['EncoderForecaster'],{}), ({'py':'EncoderForecaster'},{}), (None,{}), ('',{}), ('EncoderForecaster',{}), ('EncoderForecaster',[1]),
-    ('EncoderForecaster',{'in_channels':1,'depth':3}), ('EncoderForecaster',{'in_channels':1,'device':'cuda'}), ('EncoderForecaster',{'in_channels':1,'hidden_channels':[10**9]}),
+    ('EncoderForecaster',{'in_channels':1,'depth':3}), ('EncoderForecaster',{'in_channels':1,'device':'cuda'}), ('EncoderForecaster',SPEC['args'] | {'device':'cpu'}), ('EncoderForecaster',{'in_channels':1,'hidden_channels':[10**9]}),
     ('EncoderForecaster',{'in_channels':10**15,'hidden_channels':[10**15]}), ('EncoderForecaster',{'in_channels':1,'hidden_channels':[1]*3000}),
     ('EncoderForecaster',{'in_channels':1,'padding_mode':'os.system'}), ('EncoderForecaster',{'in_channels':1,'norm':{'a':1}}), ('EncoderForecaster',{'in_channels':-1})]]
 TEXTS = ['', '{', '[]', 'null', '{"model": 1}', '{"model": {"class": "EncoderForecaster"}}', '['*100_000, '{"model":'*50_000, '{"model": ' + '9'*10_000 + '}', '!!python/object/apply:os.system ["id"]', '{"model": NaN}', '\ufeff{}']
@@ -251,7 +252,8 @@ STATES = [None, 1, 'x', [], {}, {'dict':[]}, {'dict':1}, {'dict':[[1]]}, {'dict'
 HONEST    = dict(model=SPEC, data=DATA, train={}, seed=0)
 TRAININGS = [None, [], 'x', {}, HONEST | dict(model=None), HONEST | dict(data=None), HONEST | dict(data={}), *(HONEST | dict(model=r) for r in RECIPES),
              *(HONEST | dict(model=SPEC | dict(args=SPEC['args'] | dict(hidden_channels=[n]))) for n in (500, 1500)),
-             *(HONEST | dict(data=DATA | d) for d in (dict(train=10**9), dict(motion=DATA['motion'] | dict(size=10**6)), dict(motion=DATA['motion'] | dict(n_digits=10**9)), dict(motion=None)))]
+             *(HONEST | dict(data=DATA | d) for d in (dict(train=10**9), dict(motion=DATA['motion'] | dict(size=10**6)), dict(motion=DATA['motion'] | dict(n_digits=10**9)), dict(motion=None))),
+             HONEST | dict(train=PRESETS['quick']['train'] | dict(num_workers=10**6))]
 
 def forge(rest='', meta='{}', data=b'', size=None):
     "A file of tensors with a right checksum and a table of contents that lies"
@@ -266,15 +268,23 @@ def npy(shape, descr='<f4', data=b'1234', header=None):
     text = (header or f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}}}").encode() + b'\n'
     return b'\x93NUMPY\x01\x00' + struct.pack('<H', len(text)) + text + data
 
-def npz(members, links=()):
+def npz(members, links=(), packing=zipfile.ZIP_STORED):
     "A zip file with these members"
     def write(f):
-        with zipfile.ZipFile(f, 'w', zipfile.ZIP_DEFLATED) as z:
+        with zipfile.ZipFile(f, 'w') as z:
             for name,data in members.items():
                 info = zipfile.ZipInfo(name)
                 if name in links: info.external_attr = 0o120777 << 16
-                z.writestr(info, data)
+                z.writestr(info, data, packing)
     return saved(write)
+
+def unpacking(size):
+    "A zip file whose table of contents says that a few deflated bytes become an array of `size` bytes"
+    array  = npy((1,1,size//4))
+    data   = bytearray(npz({'a.npy':array}, packing=zipfile.ZIP_DEFLATED))
+    at     = data.index(b'PK\x01\x02') + 24 # its size once unpacked
+    data[at:at+4] = struct.pack('<I', len(array)-4+size)
+    return bytes(data)
 
 def stored(size):
     "A zip file whose table of contents says that an array of `size` bytes lies in it as it is"
@@ -293,7 +303,7 @@ LIES = {
         forge(meta='x'), forge(meta='[]'), forge(meta='['*100_000), forge(meta='{"model":'*50_000), forge(',"x":null'), forge(tensor('F32', [1.5], 0, 4), data=b'1234')],
     'x.npy': [npy((10**12,)), npy((2**62,4)), npy((2**31,2**31,2**31)), npy((10**6,10**6,1), '|u1'), npy((-1,4,4)), npy((1,1,1), '|O'), npy((1,1,1), [('a','|O')]), npy((1,1,1), 'f4,(1000000000,)f4'), npy((1,1,1), '<U2000000000'),
         npy(0, header='['*60_000), npy(0, header='__import__("os").mkdir("canary")'), npy(0, header="{'descr': '<f4', 'shape': (1,1,1)}"), b'\x93NUMPY\x02\x00\xff\xff\xff\xff{', b'\x93NUMPY\x09\x00\x00\x00'],
-    'x.npz': [npz({'a.npy':npy(s)}) for s in ((10**12,), (10**6,10**6,1), (-1,4,4))] + [npz({'a.npy':npy((1,1,1), '|O')}), npz({}), npz({'a.npy':b'no'}), npz({'a.txt':b'no'}), npz({'../../../outside/evil.npy':npy((10**12,))}), stored(2**20), stored(2**31)],
+    'x.npz': [npz({'a.npy':npy(s)}, packing=p) for p in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for s in ((10**12,), (10**6,10**6,1), (-1,4,4))] + [npz({'a.npy':npy((1,1,1), data=b'1234'*10)}, packing=zipfile.ZIP_DEFLATED), unpacking(2**31), npz({'a.npy':npy((1,1,1), '|O')}), npz({}), npz({'a.npy':b'no'}), npz({'a.txt':b'no'}), npz({'../../../outside/evil.npy':npy((10**12,))}), stored(2**20), stored(2**31)],
     'train-images-idx3-ubyte': [b'\0\0\x08\x03' + b'\xff'*12, b'\0\0\x08\xff' + b'\xff'*1020, b'\0\0\x08\x03' + struct.pack('>3I', 4000, 1000, 1000), b'\0\0\x08\x03' + struct.pack('>3I', 60_000, 28, 28) + b'1234', b'\0\0\x0d\x03' + b'\0'*12]}
 LIES['train-images-idx3-ubyte.gz'] = [gzip.compress(b) for b in LIES['train-images-idx3-ubyte']]
 
@@ -402,15 +412,31 @@ def odd_stores(place):
              ([8,16,16], [8,16,16], dict(id='zlib', level=1), zlib.compress(bytes(2**29), 9)), ([8,16,16], [8,16,16], dict(id='gzip', level=1), b'1234'), ([8,16,16], [8,16,16], None, b'1234'), ([-8,16,16], [8,16,16], None, b''),
              ([8,16,16], [0,16,16], None, b''), ([2**62,16,16], [8,16,16], None, b''), ([8,16,16], [2**12,2**10,2**10], dict(id='blosc'), blosc)]
     for shape,chunks,compressor,data in cases:
-        words  = compressor==dict(id='vlen-utf8')
-        folder = place.box('x', b'').parent/'x.zarr'
-        (folder/'rain').mkdir(parents=True)
-        write = lambda name, o: (folder/name).write_text(json.dumps(o))
-        write('.zgroup', dict(zarr_format=2))
-        write('rain/.zattrs', dict(_ARRAY_DIMENSIONS=['time','y','x']))
-        write('rain/.zarray', dict(zarr_format=2, shape=shape, chunks=chunks, dtype='|O' if words else '<f4', compressor=None if words else compressor, fill_value='' if words else 0, order='C', filters=[compressor] if words else None))
-        if data: (folder/'rain'/'0.0.0').write_bytes(data)
-        yield folder
+        words = compressor==dict(id='vlen-utf8')
+        yield store(place, shape, chunks, data, **dict(dtype='|O', fill_value='', filters=[compressor]) if words else dict(compressor=compressor))
+    twice = numcodecs.get_codec(dict(id='zlib', level=9)).encode(zlib.compress(bytes(2**28), 9))
+    yield store(place, *cube, bytes(twice), filters=[dict(id='zlib', level=9)], compressor=dict(id='zlib', level=9))
+    sparse = store(place, *cube, b'1234')
+    os.truncate(sparse/'rain'/'0.0.0', 2**30)
+    yield sparse
+    film = store(place, [8,16,16], [8,16,16], bytes(4*8*16*16))
+    yield add_array(film, 'time', [8], [8], b'\xff\xff\xff\x1f', dtype='|O', fill_value='', filters=[dict(id='vlen-utf8')])
+
+def store(place, *args, **meta):
+    "A Zarr store of one array in time, y and x"
+    folder = place.box('x', b'').parent/'x.zarr'
+    folder.mkdir()
+    (folder/'.zgroup').write_text(json.dumps(dict(zarr_format=2)))
+    return add_array(folder, 'rain', *args, **meta)
+
+def add_array(folder, name, shape, chunks, data, dims=('time','y','x'), **meta):
+    "An array with one chunk for a Zarr store"
+    (folder/name).mkdir()
+    write = lambda file, o: (folder/name/file).write_text(json.dumps(o))
+    write('.zattrs', dict(_ARRAY_DIMENSIONS=dims if len(shape)==3 else [name]))
+    write('.zarray', dict(zarr_format=2, shape=shape, chunks=chunks, order='C') | dict(dtype='<f4', compressor=None, fill_value=0, filters=None) | meta)
+    if data: (folder/name/'.'.join('0'*len(shape))).write_bytes(data)
+    return folder
 
 def status(name): return next(int(l.split()[1])*1024 for l in Path('/proc/self/status').read_text().splitlines() if l.startswith(name))
 
@@ -473,7 +499,7 @@ def small(t, grew, what):
 
 SCALINGS = [None, [], {}, 'x', dict(kind='standard'), dict(kind='standard', shift=0, scale=1, more=1)] + [dict(dict(kind='standard', shift=0, scale=1), **d) for d in
     (dict(kind='eval'), dict(kind=None), dict(kind=[]), dict(kind=[['standard']]), dict(kind=['standard','os.system']), dict(shift='0'), dict(scale=0), dict(scale=-1), dict(scale=float('nan')), dict(shift=float('inf')),
-     dict(scale=10**400), dict(shift=[0]), dict(shift=[[[0]]]), dict(shift=[[[0],[0,1]]]), dict(shift={}), dict(kind=['log','log']), dict(shift=None))]
+     dict(scale=10**400), dict(shift=[0]), dict(shift=[[[0]]]), dict(shift=[[[0],[0,1]]]), dict(shift={}), dict(kind=['log','log']), dict(shift=None), dict(span='x'), dict(span=[]), dict(span=-1), dict(span=float('nan')), dict(span=[[1]]), dict(span={}))]
 
 ASKS = [dict(size=10**6), dict(size=2000, horizon=1000), dict(horizon=10**9), dict(n_digits=10**9), dict(digit_size=10**6, size=10**6+1), dict(size='x'), dict(evil=1), dict(speed='ab'), dict(speed=[1,1e308])]
 

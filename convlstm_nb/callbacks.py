@@ -118,6 +118,7 @@ class TruncatedBPTT(Callback):
 class Alone:
     "A process that trains by itself"
     rank,size = 0,1
+    def __repr__(self): return 'Alone()'
     def most(self, n): return n      # The largest of all processes' numbers
     def of(self, o, rank=0): return o # What process `rank` has
     def gather(self, o): return [o]  # What each process has

@@ -59,7 +59,9 @@ class Processes(Alone):
 # %% ../nbs/45_distributed.ipynb #c9
 LOST = ('closed by peer','reset by peer','Broken pipe','Timed out waiting','remote process exited')
 
-def is_loss(e): return isinstance(e, dist.DistError) or isinstance(e, RuntimeError) and any(s in str(e) for s in LOST)
+def is_loss(e):
+    "Does the error say that another process is gone?"
+    return isinstance(e, dist.DistError) or isinstance(e, RuntimeError) and any(s in str(e) for s in LOST)
 
 def causes(e):
     "An exception, and those in whose handling it was raised"
@@ -154,7 +156,9 @@ def add_up(
         if 'sums' in parts[0]: total['sums'] = {k: sum(p['sums'][k] for p in parts) for k in parts[0]['sums'] if all(k in p['sums'] for p in parts)}
         vars(summed(m)).update(total)
 
-def summed(m): return m.scores if isinstance(m, ForecastMetric) else m
+def summed(m):
+    "What it is in a metric that adds up"
+    return m.scores if isinstance(m, ForecastMetric) else m
 
 def sums(m):
     "What a metric has added up"

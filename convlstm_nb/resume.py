@@ -118,7 +118,9 @@ def same_chance(
 KEPT = {Recorder:('lrs','iters','losses','values'), ParamScheduler:('hps',), TrackerCallback:('best','new_best'),
         EarlyStoppingCallback:('wait',), ReduceLROnPlateau:('wait',), GradientAccumulation:('count',)}
 
-def kept(cb): return [n for cls,names in KEPT.items() if isinstance(cb, cls) for n in names]
+def kept(cb):
+    "Names of what a fastai callback remembers"
+    return [n for cls,names in KEPT.items() if isinstance(cb, cls) for n in names]
 
 def rememberers(
     learn, # A Learner
@@ -131,9 +133,13 @@ def metrics_of(learn):
     "The metrics that a Learner adds up"
     return [*learn.metrics, *(m for m in (getattr(learn.recorder, k, None) for k in ('loss','smooth_loss')) if m)] if hasattr(learn, 'recorder') else []
 
-def plain(o): return {k:v for k,v in vars(o).items() if isinstance(v, (bool,int,float,str,torch.Tensor))}
+def plain(o):
+    "Attributes that are numbers, words or tensors"
+    return {k:v for k,v in vars(o).items() if isinstance(v, (bool,int,float,str,torch.Tensor))}
 
-def carried(model): return [m.carried.value for m in stateful_layers(model)]
+def carried(model):
+    "The states that stateful layers carry"
+    return [m.carried.value for m in stateful_layers(model)]
 
 def training_state(
     learn, # A Learner in the middle of a fit

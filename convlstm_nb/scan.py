@@ -323,7 +323,9 @@ def _sum(a, b): return b if a is None else a if b is None else a+b
 def _part(d, valid): # what goes through the step, and what passes it by
     return (None,None) if d is None else (d.masked_fill(~valid, 0),d.masked_fill(valid, 0))
 @patch
-def image_of(self:ScanPlan, g, like): return to_image(g, tuple(like.shape[1:]))[0].to(like.dtype)
+def image_of(self:ScanPlan, g, like):
+    "A gradient over rows of pixels as one of an image like `like`"
+    return to_image(g, tuple(like.shape[1:]))[0].to(like.dtype)
 
 # %% ../nbs/02_scan.ipynb #c35
 @patch

@@ -1,7 +1,8 @@
 "Build the site into `_docs` without Quarto and without a network: nbdev's processed notebooks, rendered by smalldocs."
-import re, shutil, sys, tempfile
+import logging, re, shutil, sys, tempfile
 from pathlib import Path
 from fastcore.script import call_parse
+from fontTools import subset
 from nbdev.config import get_config
 from nbdev.doclinks import _nbpath2html
 from nbdev.quarto import refresh_quarto_yml
@@ -22,6 +23,9 @@ def plain_name(p):
 
 def plain_links(s): return re_link.sub(r'\1\2\3', s)
 
+# The events that fastai lets a callback be given as functions: 24 arguments that nobody reads
+re_events = re.compile(r'\n\s*after_create:NoneType=None,.*?after_fit:NoneType=None\n', re.S)
+
 def localize(nb, base):
     "Point the links of `nb`, absolute ones to `base` too, at the pages of this very build"
     for c in nb.cells:
@@ -30,7 +34,7 @@ def localize(nb, base):
         if c.cell_type=='markdown' and c.source: c.source = plain_links(c.source).replace(base, '/')
         for o in c.get('outputs', []):
             d = o.get('data', {})
-            if 'text/markdown' in d: d['text/markdown'] = plain_links(''.join(d['text/markdown'])).replace(base, '/')
+            if 'text/markdown' in d: d['text/markdown'] = re_events.sub('', plain_links(''.join(d['text/markdown']))).replace(base, '/')
     return nb
 
 def rename_pages(root, nbs, base):
@@ -59,6 +63,39 @@ def finish(page, out, renamed, branch):
     if new in renamed: s = s.replace(f'{branch}/nbs/{new}', f'{branch}/nbs/{renamed[new]}')
     page.write_text(s, encoding='utf-8')
 
+re_rule = re.compile(r'([^{};]+)\{([^{}]*)\}')
+def slim_theme(css, words):
+    "Drop from `css` the rules for classes that are not among the `words` of the site"
+    def needed(selector): return set(re.findall(r'\.([A-Za-z_][\w-]*)', re.sub(r':not\([^)]*\)', '', selector))) <= words
+    def rule(m):
+        if m[1].strip().startswith('@'): return m[0]
+        kept = [s for s in re.split(r',(?![^(]*\))', m[1]) if needed(s)]
+        return f"{','.join(kept)}{{{m[2]}}}" if kept else ''
+    return re.sub(r'@media[^{}]*\{\s*\}', '', re_rule.sub(rule, re.sub(r'(?s)/\*(?!!).*?\*/', '', css)))
+
+re_icon = re.compile(r'\.(bi-[\w-]+)::before\{content:"\\(f\w+)"\}')
+def slim_icons(folder, words, css):
+    "Drop from the font in `folder` the icons that no page and no `css` shows"
+    sheet,woff = folder/'bootstrap-icons.min.css',folder/'fonts/bootstrap-icons.woff'
+    rules = sheet.read_text(encoding='utf-8')
+    codes = {code for name,code in re_icon.findall(rules) if name in words} | set(re.findall(r'"\\(f\w{3})"', css))
+    rules = re_icon.sub(lambda m: m[0] if m[1] in words else '', rules)
+    sheet.write_text(re.sub(r'url\("[^"]*"\) format\("woff2"\),', '', rules), encoding='utf-8')
+    folder.joinpath('fonts/bootstrap-icons.woff2').unlink()
+    logging.getLogger('fontTools').setLevel(logging.ERROR)
+    opts = subset.Options(flavor='woff')
+    font,keep = subset.load_font(woff, opts),subset.Subsetter(opts)
+    keep.populate(unicodes=[int(c, 16) for c in codes])
+    keep.subset(font)
+    subset.save_font(font, woff, opts)
+
+def slim(out):
+    "Leave out what no page uses of the themes and of the icons: half of what a page would weigh"
+    libs,text = out/'site_libs',lambda p: p.read_text(encoding='utf-8')
+    words = set(re.findall(r'[\w-]+', ' '.join(map(text, [*out.rglob('*.html'), *libs.glob('*.js'), *libs.glob('bootstrap/*.js')]))))
+    for css in libs.glob('themes/*.css'): css.write_text(slim_theme(re_font.sub('', text(css)), words), encoding='utf-8')
+    slim_icons(libs/'bootstrap-icons', words, text(libs/'smalldocs.css'))
+
 @call_parse
 def main(
     katex:str='',  # Folder with KaTeX, `dist` of the npm package `katex`; from its CDN if not given
@@ -78,7 +115,7 @@ def main(
         site = Site(load(root))
         n = site.build()
         if katex: shutil.copytree(katex, site.out/'site_libs/katex', ignore=shutil.ignore_patterns('*.mjs'))
-        for css in site.out.glob('site_libs/themes/*.css'): css.write_text(re_font.sub('', css.read_text(encoding='utf-8')), encoding='utf-8')
+        slim(site.out)
         for page in site.out.rglob('*.html'): finish(page, site.out, renamed, cfg.branch)
         shutil.rmtree(cfg.doc_path, ignore_errors=True)
         shutil.move(site.out, cfg.doc_path)

@@ -1,4 +1,4 @@
-"The notebooks' saved outputs hold no warnings and no paths of the machine they ran on."
+"The notebooks' saved outputs hold no warnings and no paths of the machine they ran on, and every picture that a cell describes."
 import re, sys
 from pathlib import Path
 import nbformat
@@ -17,5 +17,7 @@ for p in sorted(nbs.rglob('*.ipynb')):
             if o.get('name')=='stderr':        errors.append(f'{p.name}, cell {i}: {o.text[:80]!r}')
             if o['output_type']=='error':      errors.append(f'{p.name}, cell {i}: an error was saved')
             if any(map(re_path.search, texts(o))): errors.append(f'{p.name}, cell {i}: a path of this machine')
+        drawn = any(k.startswith('image/') for o in cell.get('outputs', []) for k in o.get('data', {}))
+        if cell.cell_type=='code' and '#| fig-alt' in cell.source and not drawn: errors.append(f'{p.name}, cell {i}: a description without its picture')
 if errors: sys.exit('\n'.join(errors))
 print('the saved outputs are clean')

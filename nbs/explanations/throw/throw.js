@@ -50,7 +50,8 @@ async function throwIt(start, velocity) {
     fly(other, [room*Math.random(), room*Math.random()], anyWay(), context+horizon).forEach((v, i) => { all[i] = Math.max(all[i], v) })
   }
   const known = all.slice(0, context*size**2), future = all.slice(context*size**2)
-  const expected = await forecast(known, horizon), ms = performance.now() - began
+  const expected = await forecast(known, horizon).catch(failed), ms = performance.now() - began
+  if (!expected) return
   const last = known.subarray(-(size**2)), off = f => Math.sqrt(future.reduce((s, y, i) => s + (f(i) - y)**2, 0)/future.length)
   const own = off(i => expected[i]), frozen = off(i => last[i % size**2]), speed = Math.hypot(...velocity)
   thrown = {known, future, expected, horizon}
@@ -61,6 +62,11 @@ async function throwIt(start, velocity) {
   drawStrip()
   root.dataset.state = 'done'
   play(true)
+}
+
+function failed(e) {
+  root.dataset.state = 'failed'
+  say(`The forecast failed (${e.message || e}).`)
 }
 
 // ---- What is shown

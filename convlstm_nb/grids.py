@@ -57,11 +57,7 @@ def open_grid(
         (check_hdf5 if engine=='h5netcdf' else check_classic)(path)
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter('ignore') # about metadata that are not consolidated
-        ds = xr.open_dataset(path, engine=engine, decode_times=False, decode_coords='all', create_default_indexes=False, cache=False)
-    for k,v in ds.variables.items():
-        sizes = v.encoding.get('chunks') or v.encoding.get('chunksizes') or ()
-        if 0 in sizes: raise refusal(f'{path}: {k}', 'one whose chunks hold something', f"chunks of {tuple(sizes)}")
-    return ds
+        return xr.open_dataset(path, engine=engine, decode_times=False, decode_coords='all', create_default_indexes=False, cache=False)
 
 # %% ../nbs/34_grids.ipynb #c11
 def find_axes(

@@ -319,7 +319,7 @@ faults = [
     (lambda s: re.sub(r'(?s)<h1.*?</h1>', '', s),        'no heading 1', ''),
     (lambda s: s.replace('/edit/', '/tree/'),            'no edit link', ''),
     (lambda s: s + f'<!-- {"x"*int(weight)} -->',        'heavier than', ''),
-    (lambda s: s.replace('smalldocs.js', 'nothing.js'),  'contrast in dark', 'does not change its theme'),
+    (lambda s: s.replace('smalldocs.js', 'nothing.js'),  'contrast in light', 'does not change its theme'), # it begins dark, and stays so
 ]
 # What is to be said of the site around them, in which nothing is found, listed or linked to
 around = [

@@ -255,7 +255,11 @@ def form_axes(
     read = lambda n: form.axes[n].format(' '.join(LETTERS[m.spatial_dims]) if isinstance(m, ConvLSTM) else '').split()
     return {n: [width.get(n, sum(form.parts)) if a=='.' else fixed.get(a, a) for a in read(n)] for n in names}
 
-def known_before(form): return getattr(form.model, 'period', 0) # Frames that there have to be
+def known_before(
+    form, # From build_form
+)->int:
+    "Count the known frames that a forecast needs before its first"
+    return getattr(form.model, 'period', 0)
 
 def example(
     form, # From build_form

@@ -8,7 +8,7 @@ from torch import nn
 from fastcore.script import call_parse
 from convlstm_nb.layers import ConvLSTM
 from common import keep
-from speed import Textbook, bare, compiled, in_turns, step
+from speed import Textbook, bare, compiled, eight_convs, in_turns, step
 
 CASES = dict(many=(2,5,1,48,48,64,3), few=(2,10,1,128,128,16,3), small=(1,20,8,32,32,32,3))
 
@@ -16,9 +16,7 @@ class Literal(nn.Module):
     "Eight convolutions a step, as the equations have them, without peepholes"
     def __init__(self, C, h, k):
         super().__init__()
-        self.hidden = h
-        self.x = nn.ModuleList(nn.Conv2d(C, h, k, padding=k//2) for _ in range(4))
-        self.h = nn.ModuleList(nn.Conv2d(h, h, k, padding=k//2, bias=False) for _ in range(4))
+        self.hidden,(self.x,self.h) = h,eight_convs(C, h, k)
     def read(self, x): return None
     def gates(self, zx, x, h): return [a(x) + b(h) for a,b in zip(self.x, self.h)]
     def forward(self, x):

@@ -33,13 +33,15 @@ class Textbook(nn.Module):
             outs.append(state[0])
         return torch.stack(outs, 1)
 
+def eight_convs(C, h, k):
+    "A convolution of the frame for each gate, and one of the state"
+    return tuple(nn.ModuleList(nn.Conv2d(n, h, k, padding=k//2, bias=bias) for _ in range(4)) for n,bias in ((C,True),(h,False)))
+
 class EightConvs(nn.Module):
     "B: a convolution for each gate and input, with peepholes"
     def __init__(self, C, h, k):
         super().__init__()
-        self.hidden = h
-        self.x = nn.ModuleList(nn.Conv2d(C, h, k, padding=k//2) for _ in range(4))
-        self.h = nn.ModuleList(nn.Conv2d(h, h, k, padding=k//2, bias=False) for _ in range(4))
+        self.hidden,(self.x,self.h) = h,eight_convs(C, h, k)
         self.p = nn.ParameterList(torch.zeros(1,h,1,1) for _ in range(3))
     def forward(self, x):
         h = c = x.new_zeros(len(x), self.hidden, *x.shape[-2:])

@@ -40,6 +40,7 @@ def whole(
     name:str, # The argument
     value, # An integer, Python's or NumPy's
     least:int=1, # The smallest that is allowed
+    most:int=None, # The largest, if there is one
 )->int:
     "Read `value` as an integer of at least `least`"
     want = f"an integer of at least {least}"
@@ -47,6 +48,7 @@ def whole(
     try: n = index(value)
     except TypeError: raise refusal(name, want, repr(value), error=TypeError) from None
     if n < least: raise refusal(name, want, n)
+    if most is not None and n > most: raise refusal(name, f"at most {most}", n)
     return n
 
 # %% ../nbs/00_core.ipynb #c16

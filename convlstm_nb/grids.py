@@ -53,8 +53,8 @@ def open_grid(
     else:
         with open(path, 'rb') as f: start = f.read(4)
         if start[:3]!=b'CDF' and start!=b'\x89HDF': raise refusal(path, 'a NetCDF file', f"one that begins with {start!r}")
-        engine = 'scipy' if start[:3]==b'CDF' else 'h5netcdf'
-        (check_hdf5 if engine=='h5netcdf' else check_classic)(path)
+        engine,check = ('scipy',check_classic) if start[:3]==b'CDF' else ('h5netcdf',check_hdf5)
+        check(path)
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter('ignore') # about metadata that are not consolidated
         return xr.open_dataset(path, engine=engine, decode_times=False, decode_coords='all', create_default_indexes=False, cache=False)

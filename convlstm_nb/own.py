@@ -104,7 +104,7 @@ def check_own(
     "Refuse numbers that nothing can be made of, before anything is"
     for k in ('context','horizon','step','stride','test_stride','period'):
         if data[k] is None and k in ('test_stride','period'): continue
-        if whole(k, data[k]) > MOST: raise refusal(k, f"at most {MOST}", data[k])
+        whole(k, data[k], most=MOST)
     for k in ('fill','thresholds'):
         if not isinstance(data[k], (list,tuple)) or len(data[k]) > 100 or not all(isinstance(v, float) or type(v) is int and abs(v) < 2**63 for v in data[k]):
             raise refusal(k, 'a list of at most 100 numbers', str(data[k])[:80])

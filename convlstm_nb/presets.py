@@ -96,7 +96,7 @@ def check_train(
     "Refuse options that cannot be trained with"
     for k in ('epochs','bs'):
         if k!='epochs' or train['minutes'] is None or train[k] is not None: whole(k, train[k])
-    if whole('num_workers', train['num_workers'], 0) > 256: raise refusal('num_workers', 'at most 256', train['num_workers'])
+    whole('num_workers', train['num_workers'], 0, 256)
     for k,most in (('lr',10), ('minutes',10**5)):
         if train[k] is None and k=='minutes': continue
         if not isinstance(train[k], (int,float)) or not 0 < train[k] <= most: raise refusal(k, f"a number over 0, and {most} at most", train[k])

@@ -163,13 +163,17 @@ def inner(url, base, site_url):
             path = unquote(urlparse(url[len(b):]).path)
             return (path+'index.html' if path=='' or path.endswith('/') else path), unquote(anchor)
 
+def elsewhere(loaded, base):
+    "What a page has `loaded` from another site"
+    return [f'loaded from elsewhere: {u}' for u in loaded if not u.startswith((base,'data:','blob:'))]
+
 def check_weight(root, results, base):
     "Report the pages that make a reader wait"
     for page,res in results.items():
         paths = {page, *(urlparse(u).path.lstrip('/') for u in res['loaded'] if u.startswith(base))}
         bytes = sum((root/unquote(p)).stat().st_size for p in paths if (root/unquote(p)).is_file())
         if bytes > weight: yield f'{page}: heavier than {weight/2**20:.1f} MiB: {bytes/2**20:.2f} MiB in {len(paths)} files'
-        yield from (f'{page}: loaded from elsewhere: {u}' for u in res['loaded'] if not u.startswith((base,'data:','blob:')))
+        yield from (f'{page}: {o}' for o in elsewhere(res['loaded'], base))
 
 def check_edits(results):
     "Report the links to an editor that name no file of the repository"
@@ -250,8 +254,7 @@ def throw(driver, base, width):
     if not until(lambda: state()!='ready', 5): return [f'a throw does nothing: {find(".say").text}']
     until(lambda: state() in ('done','failed'), 120)
     if state()!='done': return [f'a throw comes to no forecast: {find(".say").text}']
-    far = [u for u in js("return performance.getEntriesByType('resource').map(e => e.name)") if not u.startswith((base,'blob:','data:'))]
-    return [*compare_throw(js), *(f'loaded from elsewhere: {u}' for u in far)]
+    return [*compare_throw(js), *elsewhere(js("return performance.getEntriesByType('resource').map(e => e.name)"), base)]
 
 def compare_throw(js):
     "What the page shows of a throw, beside the forecast of the same frames in Python"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AXES', 'FORMS', 'LETTERS', 'OPSET', 'fill_patches', 'cut', 'state_parts', 'pairs', 'read_step', 'next_step',
            'ForecastForm', 'ReadForm', 'NextForm', 'loop', 'StreamForm', 'WholeForm', 'StepForm', 'SequenceForm',
-           'build_form', 'form_axes', 'known_before', 'example', 'trace', 'silence', 'describe_form', 'strip_graph',
+           'build_form', 'form_axes', 'least_known', 'example', 'trace', 'silence', 'describe_form', 'strip_graph',
            'names_used', 'to_onnx', 'check_onnx', 'export_model', 'need_onnx', 'pt2_bytes']
 
 # %% ../nbs/14_export.ipynb #c3
@@ -255,11 +255,11 @@ def form_axes(
     read = lambda n: form.axes[n].format(' '.join(LETTERS[m.spatial_dims]) if isinstance(m, ConvLSTM) else '').split()
     return {n: [width.get(n, sum(form.parts)) if a=='.' else fixed.get(a, a) for a in read(n)] for n in names}
 
-def known_before(
+def least_known(
     form, # From build_form
 )->int:
-    "Count the known frames that a forecast needs before its first"
-    return getattr(form.model, 'period', 0)
+    "Count the known frames that a forecast needs"
+    return getattr(form, 'least', 1)
 
 def example(
     form, # From build_form
@@ -277,7 +277,7 @@ def trace(
 )->torch.export.ExportedProgram:
     "Trace a form with free axes"
     p,axes = getattr(form.model, 'patch_size', 1),form_axes(form)
-    args = example(form, batch=2, time=3+known_before(form), horizon=4, height=5*p-(p>1), width=6*p-(p>2), depth=7, length=9)
+    args = example(form, batch=11, time=2+least_known(form), horizon=4, height=5*p-(p>1), width=6*p-(p>2), depth=7, length=9) # no two alike, or a trace may take one for the other
     free = {n: {i: Dim.AUTO for i,a in enumerate(axes[n]) if isinstance(a, str)} or None for n in args}
     with torch.no_grad(), silence(): return torch.export.export(form, (), args, dynamic_shapes=free, strict=False)
 
@@ -306,8 +306,9 @@ def describe_form(
 def strip_graph(
     g, # An ONNX graph
 ):
-    "Take out what only a debugger needs, and weights that nothing uses"
+    "Take out what only a debugger needs, and weights that nothing uses; and name as the opset does"
     for a in (a for n in g.node for a in n.attribute if a.HasField('g')): strip_graph(a.g)
+    for a in (a for n in g.node if n.op_type=='GridSample' for a in n.attribute if a.s==b'bilinear'): a.s = b'linear' # its name since opset 20
     for o in (*g.node, *g.input, *g.output, *g.initializer, g): del o.metadata_props[:]; o.ClearField('doc_string')
     del g.value_info[:]
     used = names_used(g)
@@ -376,7 +377,7 @@ def export_model(
     f = build_form(model, form, scaling=scaling, fill=fill, mask=flag('mask', mask))
     program = trace(f)
     p    = getattr(f.model, 'patch_size', 1)
-    args = example(f, batch=3, time=2+known_before(f), horizon=2, height=4*p, width=7*p-(p>1), depth=4, length=5)
+    args = example(f, batch=3, time=1+least_known(f), horizon=2, height=4*p, width=7*p-(p>1), depth=4, length=5)
     want = program.module()(**args) # which fails where a size was fixed
     data = pt2_bytes(f, program) if path.suffix=='.pt2' else to_onnx(f, program).SerializeToString()
     if path.suffix=='.onnx': check_onnx(data, args, want)

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['moved', 'phase_shift', 'blurred', 'slopes', 'motion', 'displacements', 'moved_each', 'FrameMemory',
-           'LagrangianForecaster']
+           'LagrangianForecaster', 'drifted', 'LagrangianForm']
 
 # %% ../../nbs/16_motion.ipynb #c3
 import torch, torch.nn.functional as F
 from fastcore.meta import delegates
 from ..core import refusal, whole
+from ..export import FORMS, WholeForm, loop
 from .forecaster import EncoderForecaster
 
 # %% ../../nbs/16_motion.ipynb #c6
@@ -22,8 +23,8 @@ def moved(
     if shift.dim()==2: shift = shift[:,:,None,None].expand(-1, -1, H, W)
     r,c = (torch.arange(n, device=frame.device, dtype=frame.dtype) for n in (H,W))
     r,c = r[:,None]-shift[:,0],c-shift[:,1]                             # where each pixel comes from, (B,H,W)
-    grid = torch.stack([2*c/max(W-1,1)-1, 2*r/max(H-1,1)-1], -1)        # as grid_sample counts: from -1 to 1, columns first
-    return F.grid_sample(frame, grid.to(frame.dtype), padding_mode='border', align_corners=True)
+    grid = torch.stack([(2*c+1)/W-1, (2*r+1)/H-1], -1)                  # as grid_sample counts: from -1 to 1, columns first
+    return F.grid_sample(frame, grid.to(frame.dtype), padding_mode='border', align_corners=False)
 
 # %% ../../nbs/16_motion.ipynb #c11
 def phase_shift(
@@ -35,29 +36,32 @@ def phase_shift(
     "Find one shift for each pair of frames, or for all the pairs of a sequence, by the peak of their correlation"
     if a.shape != b.shape: raise refusal('b', f"of the shape of `a`, {tuple(a.shape)}", tuple(b.shape))
     H,W  = a.shape[-2:]
-    hann = torch.outer(*(torch.hann_window(n, periodic=False, dtype=a.dtype, device=a.device) for n in (H,W)))
+    hann = torch.outer(*(_hann(n, a) for n in (H,W)))
     fa,fb = (torch.fft.rfft2((f-f.mean((-1,-2), keepdim=True))*hann).flatten(1,-3) for f in (a,b))
     cross = fa.conj()*fb
     if whiten: cross = cross/(cross.abs()**whiten+1e-12)
     peak  = torch.fft.irfft2(cross.sum(1), s=(H,W))  # the channels move together
-    top   = peak.flatten(1).argmax(1)
-    at    = torch.stack([top//W, top%W], 1)
-    shift = torch.stack([_signed(at[:,0], H), _signed(at[:,1], W)], 1).to(a.dtype)
-    return shift + _parabola(peak, at) if subpixel else shift
+    row   = peak.amax(2).argmax(1)
+    line  = lambda p: p.gather(1, row[:,None,None].expand(-1, 1, W))[:,0]
+    col   = line(peak).argmax(1)
+    shift = torch.stack([_both_ways(n, peak)[i] for n,i in ((H,row), (W,col))], 1)
+    if not subpixel: return shift
+    value = lambda p: line(p).gather(1, col[:,None])[:,0]
+    return shift + torch.stack([_parabola(*(value(peak.roll(-by, axis)) for by in (-1,0,1))) for axis in (1,2)], 1)
 
-def _signed(i, n): return (i+n//2)%n - n//2
+def _hann(n, like):
+    "`torch.hann_window`, of a size that may be free in a trace"
+    i = torch.arange(n, device=like.device, dtype=like.dtype)
+    return (1-torch.cos(2*torch.pi*i/(n-1)))/2 if n>1 else i+1
 
-def _parabola(peak, at):
-    "How far the top of a parabola through the peak and its neighbours is from the peak"
-    n,size = torch.arange(len(at), device=at.device),torch.tensor(peak.shape[1:], device=at.device)
-    def value(axis, by):
-        i = at.clone()
-        i[:,axis] = (i[:,axis]+by)%size[axis]
-        return peak[n,i[:,0],i[:,1]]
-    def top(before, here, after):
-        bend = before-2*here+after
-        return torch.where(bend<0, .5*(before-after)/bend, 0.)
-    return torch.stack([top(*(value(axis, by) for by in (-1,0,1))) for axis in (0,1)], 1)
+def _both_ways(n, like):
+    "What the places of a circle of `n` are as shifts: 0, 1, …, and from the other side …, -2, -1"
+    return torch.cat([torch.arange(a, b, device=like.device, dtype=like.dtype) for a,b in ((0,(n+1)//2), (-(n//2),0))])
+
+def _parabola(before, here, after):
+    "How far from the middle the top of a parabola through three values is"
+    bend = before-2*here+after
+    return torch.where(bend<0, .5*(before-after)/bend, 0.)
 
 # %% ../../nbs/16_motion.ipynb #c18
 def blurred(
@@ -88,17 +92,14 @@ def motion(
     B,T,C,H,W = x.shape
     x,apart = x.to(torch.promote_types(x.dtype, torch.float32)),T//2
     if not apart: return x.new_zeros(B, 2, H, W)
-    n   = T-apart
-    a,b = x[:,:n],x[:,apart:]
+    a,b = x[:,:T-apart].flatten(1,2),x[:,apart:].flatten(1,2) # the frames of a sequence move together, like channels
     v   = (phase_shift(a, b, subpixel=True, whiten=0)/apart)[:,:,None,None].expand(-1, -1, H, W)
-    a,b = a.flatten(0,1),b.flatten(0,1)
     for _ in range(rounds):
-        half  = v.repeat_interleave(n, 0)*(apart/2)
-        early,late = moved(a, half),moved(b, -half)
+        early,late = moved(a, v*(apart/2)),moved(b, v*(-apart/2))
         down,right = slopes((early+late)/2)
         change = late-early
         terms = torch.stack([(p*q).sum(1) for p,q in ((down,down), (down,right), (right,right), (down,change), (right,change))], 1)
-        dd,dr,rr,dt,rt = blurred(terms.unflatten(0, (B,n)).sum(1), reach).unbind(1)
+        dd,dr,rr,dt,rt = blurred(terms, reach).unbind(1)
         pull  = calm*(dd+rr).mean((-1,-2), keepdim=True) + torch.finfo(x.dtype).tiny**.5
         dd,rr = dd+pull,rr+pull
         left  = torch.stack([dr*rt-rr*dt, dr*dt-dd*rt], 1)/(dd*rr-dr*dr)[:,None] # by Cramer's rule
@@ -171,3 +172,26 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
         y,_ = super().advance(still, None, horizon)
         with torch.autocast(x.device.type, enabled=False): y = moved_each(y.to(v.dtype), ways[:,:horizon]).to(x.dtype)
         return y,self.remember(x)
+
+# %% ../../nbs/16_motion.ipynb #c39
+def drifted(
+    frames, # `(T,B,C,H,W)`, the one that moves least first
+    v, # Motion, in pixels a frame, `(B,2,H,W)`
+): # `(T,B,C,H,W)`
+    "Move frames by 1, 2, … frames of motion: `moved_each` along `displacements`, as a loop that stays one in a trace"
+    def step(s, frame):
+        way = v + moved(s[0], v)
+        return [way], moved(frame, way)
+    return loop(step, [torch.zeros_like(v)], frames)[1]
+
+class LagrangianForm(WholeForm):
+    "Read frames from the beginning, and forecast along with the motion"
+    least = 3 # known frames, which a `.pt2` file checks
+
+    def run(self, x, n, state, covariates):
+        v = motion(x[:,:,:self.model.out_channels])
+        past = drifted(x[:,:-1].transpose(0,1).flip(0), v).flip(0).transpose(0,1)
+        y,known = super().run(torch.cat([past, x[:,-1:]], 1), n, state, covariates)
+        return drifted(y.transpose(0,1), v).transpose(0,1),known
+
+FORMS[LagrangianForecaster] = dict(forecast=LagrangianForm)

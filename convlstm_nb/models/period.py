@@ -72,6 +72,8 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
 # %% ../../nbs/17_period.ipynb #c14
 class PeriodForm(WholeForm):
     "Read frames from the beginning, and forecast the change from one period before"
+    least = property(lambda self: self.model.period) # known frames
+
     def run(self, x, n, state, covariates):
         seen   = x[:,:,:self.model.out_channels]
         first  = one_period_before(seen, self.model.period, n)

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['AXES', 'FORMS', 'LETTERS', 'OPSET', 'fill_patches', 'cut', 'state_parts', 'pairs', 'read_step', 'next_step',
-           'ForecastForm', 'ReadForm', 'NextForm', 'loop', 'StreamForm', 'WholeForm', 'StepForm', 'SequenceForm',
-           'build_form', 'form_axes', 'least_known', 'example', 'trace', 'silence', 'describe_form', 'strip_graph',
-           'names_used', 'to_onnx', 'check_onnx', 'export_model', 'need_onnx', 'pt2_bytes']
+           'ForecastForm', 'ReadForm', 'NextForm', 'loop', 'StreamForm', 'WholeForm', 'drifted', 'LagrangianForm',
+           'StepForm', 'SequenceForm', 'build_form', 'form_axes', 'least_known', 'example', 'trace', 'silence',
+           'describe_form', 'strip_graph', 'names_used', 'to_onnx', 'check_onnx', 'export_model', 'need_onnx',
+           'pt2_bytes']
 
 # %% ../nbs/14_export.ipynb #c3
 import copy, io, json, logging
@@ -19,6 +20,7 @@ from . import __version__
 from .core import atomic_path, flag, one_of, refusal
 from .layers import ConvLSTM
 from .models.forecaster import OUTPUTS, EncoderForecaster, Forecaster, NextFrameForecaster
+from .models.motion import LagrangianForecaster, motion, moved
 
 # %% ../nbs/14_export.ipynb #c6
 def fill_patches(
@@ -176,6 +178,27 @@ class WholeForm(StreamForm):
         return super().forward(frames, horizon, zeros, covariates)[0]
 
 # %% ../nbs/14_export.ipynb #c19
+def drifted(
+    frames, # `(T,B,C,H,W)`, the one that moves least first
+    v, # Motion, in pixels a frame, `(B,2,H,W)`
+): # `(T,B,C,H,W)`
+    "Move frames by 1, 2, … frames of motion: `moved_each` along `displacements`, as a loop"
+    def step(s, frame):
+        way = v + moved(s[0], v)
+        return [way], moved(frame, way)
+    return loop(step, [torch.zeros_like(v)], frames)[1]
+
+class LagrangianForm(WholeForm):
+    "Read frames from the beginning, and forecast along with the motion"
+    least = 3 # known frames, which a `.pt2` file checks
+
+    def run(self, x, n, state, covariates):
+        v = motion(x[:,:,:self.model.out_channels])
+        past = drifted(x[:,:-1].transpose(0,1).flip(0), v).flip(0).transpose(0,1)
+        y,known = super().run(torch.cat([past, x[:,-1:]], 1), n, state, covariates)
+        return drifted(y.transpose(0,1), v).transpose(0,1),known
+
+# %% ../nbs/14_export.ipynb #c21
 class StepForm(nn.Module):
     "A layer on one frame"
     takes,gives = ['frame','state'],['output','new_state']
@@ -209,9 +232,10 @@ class SequenceForm(StepForm):
             x = torch.cat(outs, 2)
         return x.transpose(0,1), torch.cat(new, 1)
 
-FORMS = dict.fromkeys([EncoderForecaster,NextFrameForecaster], dict(forecast=WholeForm, stream=StreamForm, read=ReadForm, next=NextForm)) | {ConvLSTM: dict(sequence=SequenceForm, step=StepForm)}
+FORMS = dict.fromkeys([EncoderForecaster,NextFrameForecaster], dict(forecast=WholeForm, stream=StreamForm, read=ReadForm, next=NextForm)) | {
+    ConvLSTM: dict(sequence=SequenceForm, step=StepForm), LagrangianForecaster: dict(forecast=LagrangianForm)}
 
-# %% ../nbs/14_export.ipynb #c21
+# %% ../nbs/14_export.ipynb #c23
 def build_form(
     model, # A forecaster or a ConvLSTM
     form:str=None, # One of its forms; the first if None
@@ -231,7 +255,7 @@ def build_form(
     m.stateful = False # the state goes in and out
     return FORMS[kind][form](m)
 
-# %% ../nbs/14_export.ipynb #c22
+# %% ../nbs/14_export.ipynb #c24
 LETTERS = {1:['length'], 2:['height','width'], 3:['depth','height','width']}
 
 def form_axes(
@@ -271,7 +295,7 @@ def example(
     fill  = lambda name,axes: torch.tensor(sizes['horizon']) if name=='horizon' else torch.rand([sizes.get(a, a) for a in axes])
     return {n: fill(n, a) for n,a in form_axes(form).items() if n in form.takes or n=='covariates'}
 
-# %% ../nbs/14_export.ipynb #c23
+# %% ../nbs/14_export.ipynb #c25
 def trace(
     form, # From build_form
 )->torch.export.ExportedProgram:
@@ -289,7 +313,7 @@ def silence():
     try: yield
     finally: logging.disable(before)
 
-# %% ../nbs/14_export.ipynb #c27
+# %% ../nbs/14_export.ipynb #c29
 def describe_form(
     form, # From build_form
 )->dict: # Names to strings
@@ -321,7 +345,7 @@ def names_used(g):
     inside = {i for n in g.node for a in n.attribute if a.HasField('g') for i in names_used(a.g)}
     return inside | {i for n in g.node for i in n.input} | {o.name for o in g.output}
 
-# %% ../nbs/14_export.ipynb #c28
+# %% ../nbs/14_export.ipynb #c30
 OPSET = 20
 
 def to_onnx(
@@ -358,7 +382,7 @@ def check_onnx(
         if not off <= 1e-3*max(1, w.abs().max().item()): # which rounding stays far from, and a wrong graph exceeds
             raise RuntimeError(f"ONNX Runtime's {o.name} differs from PyTorch's by {off:.2g}: this model cannot be exported so")
 
-# %% ../nbs/14_export.ipynb #c30
+# %% ../nbs/14_export.ipynb #c32
 def export_model(
     path, # Where: `*.onnx` or `*.pt2`
     model, # A forecaster or a ConvLSTM; it is not changed

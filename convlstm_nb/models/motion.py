@@ -4,13 +4,12 @@
 
 # %% auto #0
 __all__ = ['moved', 'phase_shift', 'blurred', 'slopes', 'motion', 'displacements', 'moved_each', 'FrameMemory',
-           'LagrangianForecaster', 'drifted', 'LagrangianForm']
+           'LagrangianForecaster']
 
 # %% ../../nbs/16_motion.ipynb #c3
 import torch, torch.nn.functional as F
 from fastcore.meta import delegates
 from ..core import refusal, whole
-from ..export import FORMS, WholeForm, loop
 from .forecaster import EncoderForecaster
 
 # %% ../../nbs/16_motion.ipynb #c6
@@ -172,26 +171,3 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
         y,_ = super().advance(still, None, horizon)
         with torch.autocast(x.device.type, enabled=False): y = moved_each(y.to(v.dtype), ways[:,:horizon]).to(x.dtype)
         return y,self.remember(x)
-
-# %% ../../nbs/16_motion.ipynb #c39
-def drifted(
-    frames, # `(T,B,C,H,W)`, the one that moves least first
-    v, # Motion, in pixels a frame, `(B,2,H,W)`
-): # `(T,B,C,H,W)`
-    "Move frames by 1, 2, … frames of motion: `moved_each` along `displacements`, as a loop that stays one in a trace"
-    def step(s, frame):
-        way = v + moved(s[0], v)
-        return [way], moved(frame, way)
-    return loop(step, [torch.zeros_like(v)], frames)[1]
-
-class LagrangianForm(WholeForm):
-    "Read frames from the beginning, and forecast along with the motion"
-    least = 3 # known frames, which a `.pt2` file checks
-
-    def run(self, x, n, state, covariates):
-        v = motion(x[:,:,:self.model.out_channels])
-        past = drifted(x[:,:-1].transpose(0,1).flip(0), v).flip(0).transpose(0,1)
-        y,known = super().run(torch.cat([past, x[:,-1:]], 1), n, state, covariates)
-        return drifted(y.transpose(0,1), v).transpose(0,1),known
-
-FORMS[LagrangianForecaster] = dict(forecast=LagrangianForm)

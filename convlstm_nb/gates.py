@@ -9,6 +9,7 @@ __all__ = ['GATES', 'gates_of', 'gate_maps', 'busiest_channel', 'show_gates']
 import numpy as np, torch
 from matplotlib import pyplot as plt
 from .core import one_of, refusal, whole
+from .cell import lstm_gates
 from .layers import ConvLSTM
 from .models.forecaster import EncoderForecaster
 from .viz import figure_style, show_frames, strip_axes
@@ -21,12 +22,10 @@ def gates_of(
 )->dict: # `i`, `f`, `g`, `o` and the new `c`, `h`, each `(B,hidden,*size)`
     "Advance a cell by one step, and tell what its gates did (Shi et al. 2015, Eq. 3)"
     h,c = state
-    ci,cf,co = (0. if w is None else w for w in (cell.weight_ci,cell.weight_cf,cell.weight_co))
-    i,f,g,o = cell.pre_activations(zx, h).chunk(4, dim=1)
-    i,f,g = (i+ci*c).sigmoid(),(f+cf*c).sigmoid(),g.tanh()
-    c = f*c + i*g
-    o = (o+co*c).sigmoid()
-    return dict(i=i, f=f, g=g, o=o, c=c, h=o*c.tanh())
+    z = cell.pre_activations(zx, h)
+    peepholes = cell.weight_ci,cell.weight_cf,cell.weight_co
+    h,c,opened = lstm_gates(z, c, *peepholes, return_gates=True)
+    return dict(opened, c=c, h=h)
 
 # %% ../nbs/25_gates.ipynb #c9
 @torch.no_grad()

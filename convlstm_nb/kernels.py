@@ -79,6 +79,7 @@ class EagerGates:
     "The gates by PyTorch's operators, and their gradients by autograd"
     adds_bias = False # a convolution on a CPU adds it at no cost
     def __init__(self, params, like):
+        self.needs_room = like.shape[-1] < 64 # for gradients, gate by gate
         leaves = {k: v.detach().requires_grad_() for k,v in params.trained().items()}
         self.params,self.leaves,self.grads = params.replace(**leaves),leaves,{}
 
@@ -176,7 +177,7 @@ class _OrPlain:
 # %% ../nbs/03_kernels.ipynb #c26
 class TracedGates:
     "The gates and their gradients as a program each"
-    adds_bias,compiled = False,False
+    adds_bias,needs_room,compiled = False,False,False
     def __init__(self, params, like): self.params,self.grads = params,{}
     def reset(self): self.grads = {}
 
@@ -431,7 +432,7 @@ def norm_kernel(z, dz, moments, sums, P, n, size, HID: tl.constexpr,
 # %% ../nbs/03_kernels.ipynb #c40
 class TritonGates:
     "The gates and their gradients as a Triton kernel each"
-    adds_bias = True
+    adds_bias = needs_room = True
     def __init__(self, params, like):
         B,P,n = like.shape
         G,K   = params.groups,min(triton.next_power_of_2(n), 128)
@@ -449,7 +450,7 @@ class TritonGates:
         self.n = parts*blocks*(4 if G==1 else 1) # values of each of the two sums
         acc = tl.float64 if dtype==torch.float64 else tl.float32
         self.sizes = dict(P=P, HID=n, GROUPS=G, R=R, K=K, ACC=acc)
-        self.norms = dict(size=float(P*4*n//max(G, 1)), S=triton.next_power_of_2(parts))
+        self.norms = dict(size=float(P*4*n//max(G, 1)), S=triton.next_power_of_2(parts) if G else 1)
 
     def constants(self): return *(getattr(self.params, k) for k in CONSTANT),self.moments
 
@@ -463,6 +464,7 @@ class TritonGates:
 
     def forward(self, z, c, h, valid, out, slot, keep):
         new_c = torch.empty_like(c)
+        if valid is None: h = None # nothing reads it
         self.find_moments(z)
         forward_kernel[self.grid](
             z, c, h, out, slot, new_c, valid, *self.constants(), WIDTH=slot.stride(1),
@@ -494,7 +496,7 @@ class TritonGates:
         return dict(names, ci=peep[0], cf=peep[1], co=peep[2])
 
 # %% ../nbs/03_kernels.ipynb #c42
-COMPILE_FROM = 2**21 # State values of a scan, over all steps
+COMPILE_FROM = 2**20 # State values of a scan, over all steps
 
 def choose_gates(
     like:torch.Tensor, # The memory, `(B,P,n)`

@@ -15,8 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 from fastcore.basics import patch
 from .core import one_of, whole
-from .cell import CONV, GROUPS, ConvLSTMCell
-from .kernels import GateParams, choose_gates
+from .cell import CONV, GROUPS, ConvLSTMCell, same_conv
+from .kernels import GateParams, TritonGates, choose_gates, gates
 
 # %% ../nbs/04_scan.ipynb #c11
 def scan_loop(
@@ -98,16 +98,18 @@ def is_custom(
 # %% ../nbs/04_scan.ipynb #c23
 class _Steps:
     "The steps of one scan, forwards and backwards"
-    def __init__(self, x, zx, h, c, weight, bias, norm_weight, ci, cf, co,
+    def __init__(self, x, zx, h, c, weight_hh, weight_ih, bias, norm_weight, ci, cf, co,
                  valid, drop_h, drop_c, groups, padding_mode, steps, every, dtype,
                  form=None, gates=None, autograd=True):
         self.B,self.n,*self.size = h.shape
         self.x,self.zx,self.steps,self.every,self.dtype = x,zx,steps,every,dtype
-        self.dims,self.kernel,self.padding_mode = len(self.size),weight.shape[2:],padding_mode
+        self.dims,self.kernel,self.padding_mode = len(self.size),weight_hh.shape[2:],padding_mode
         self.h,self.c = self.rows(h),self.rows(c)
         self.read     = 0 if x is None else x.shape[2]
-        pad = -weight.shape[1] % 8 if h.is_cuda else 0 # tensor cores like multiples of 8
-        self.weight = _channels_last(F.pad(weight.to(dtype), (0,0)*self.dims + (0,pad)))
+        pad = -(self.n+self.read) % 8 if h.is_cuda else 0 # tensor cores like multiples of 8
+        weight = weight_hh if x is None else torch.cat([weight_hh,weight_ih], 1)
+        if pad: weight = F.pad(weight, (0,0)*self.dims + (0,pad))
+        self.weight = _channels_last(weight.to(dtype))
         make = choose_gates(self.c, steps, form, autograd)
         own  = bool(groups) or make.adds_bias
         self.bias = None if own or bias is None else bias.to(dtype)
@@ -118,9 +120,10 @@ class _Steps:
         self.gates  = gates or make(params, self.c)
         self.valid  = [None]*steps
         if valid is not None: self.valid = valid.t().contiguous()[...,None,None,None]
-        values = self.B*self.c.shape[1]*(4*self.n if h.is_cuda else 1)
-        group  = (2**25 if h.is_cuda else 2**14)//max(values, 1)
-        self.group = min(max(group, 1), steps) # steps whose frames are written at once
+        pixels = self.B*self.c.shape[1]
+        # steps that are read and learnt from at once: few, since each takes memory
+        self.group = min(2**22//(4*self.n*pixels), steps//2) if h.is_cuda else min(2**14//pixels, steps//8)
+        self.group = 1 if every else max(self.group, 1)
 
     def rows(self, image): # (…,C,*size) -> (…,P,C)
         return image.movedim(-1-self.dims, -1).flatten(-1-self.dims, -2).contiguous()
@@ -128,7 +131,7 @@ class _Steps:
     def image(self, rows): # and back, as a view
         return rows.unflatten(-2, self.size).movedim(-1, -1-self.dims)
 
-def _channels_last(w): return w.movedim(1, -1).contiguous().movedim(-1, 1)
+def _channels_last(t): return t.movedim(1, -1).contiguous().movedim(-1, 1)
 
 # %% ../nbs/04_scan.ipynb #c25
 @patch
@@ -214,23 +217,25 @@ def backward(self:_Steps, out, cs, kept, dout, dh, dc, needs):
     n,dims = self.n,range(2, 2+self.dims)
     turned = _channels_last(self.weight.transpose(0, 1).flip(*dims))
     dx,dzx = (torch.empty_like(t) if need else None for t,need in zip((self.x,self.zx), needs))
-    zero = torch.zeros_like(self.h, dtype=self.dtype)
-    dout = [zero]*self.steps if dout is None else [*dout.contiguous()]
+    dslot = torch.zeros_like(self.h, dtype=self.dtype)
+    dout = [dslot]*self.steps if dout is None else [*dout.contiguous()]
     if dh is not None: dout[-1] = dout[-1] + self.rows(dh).to(self.dtype)
     dc = torch.zeros_like(self.c) if dc is None else self.rows(dc).clone()
-    room = zero.new_empty(self.group, *zero.shape[:2], 4*n)
-    seen,total,hold,dslot = self.make_seen(self.group),None,None,zero
+    room,seen,total,hold = {},self.make_seen(self.group),None,None
+    if self.group > 1 or self.gates.needs_room:
+        room = out.new_empty(self.group, *self.c.shape[:2], 4*n)
     before = lambda k: out[k-1] if k else self.h
     for p,part in reversed([*enumerate(self.parts())]):
         c = [self.c,*cs][p:] if self.every else [self.c,*cs]
         if self.every:
-            fresh = lambda k: torch.empty_like(zero)
+            fresh = lambda k: torch.empty_like(self.h, dtype=self.dtype)
             again,kept = self.advance(part, before(part[0]), c[0], fresh, True)
             c = [c[0],*again]
         for k in reversed(part):
             i,j = k-part[0],k % self.group
             dz,dc,hold = self.gates.backward(
-                kept[i], c[i], before(k), c[i+1], self.valid[k], dout[k], dslot, hold, dc, room[j])
+                kept[i], c[i], before(k), c[i+1], self.valid[k], dout[k], dslot, hold, dc,
+                room[j] if len(room) else None)
             if self.every: kept[i] = None # free it
             if k or needs[2]: dslot = self.input_grad(dz, turned[:n])
             if dzx is not None: dzx[:,k].copy_(self.image(dz))
@@ -252,7 +257,8 @@ def backward(self:_Steps, out, cs, kept, dout, dh, dc, needs):
     (dw,db),found = total,self.gates.grads
     if self.bias is None: db = found.get('bias')
     others = [found.get(k) for k in ('norm_weight','ci','cf','co')]
-    return dx,dzx,self.image(dslot),self.image(dc),dw[:,:n+self.read],db,*others
+    d_hh,d_ih = dw[:,:n],dw[:,n:n+self.read] if self.read else None
+    return dx,dzx,self.image(dslot),self.image(dc),d_hh,d_ih,db,*others
 
 # %% ../nbs/04_scan.ipynb #c31
 @patch
@@ -281,7 +287,7 @@ def weight_grad(self:_Steps, dz, seen, total):
     return [g if t is None else t.add_(g) for t,g in zip(total, new)]
 
 # %% ../nbs/04_scan.ipynb #c33
-N_TENSORS,N_TRAINED = 13,10 # tensors among the arguments, and those that may need gradients
+N_TENSORS,N_TRAINED = 14,11 # tensors among the arguments, and those that may need gradients
 
 @contextmanager
 def _as_is(t):
@@ -333,10 +339,9 @@ def _grads_of_loop(args, grads, needs):
     with torch.enable_grad(), torch.autocast(device, dtype, enabled=dtype!=args[2].dtype):
         # one input may have been made from another, so each is taken by itself
         inputs = [None if t is None else t.view_as(t) for t in args[:N_TRAINED]]
-        x,zx,h,c,w,bias,norm_weight,ci,cf,co = inputs
-        n = h.shape[1]
+        x,zx,h,c,weight_hh,weight_ih,bias,norm_weight,ci,cf,co = inputs
         cell = _Borrowed(
-            weight_ih=w[:,n:], weight_hh=w[:,:n], bias=bias, norm_weight=norm_weight,
+            weight_ih=weight_ih, weight_hh=weight_hh, bias=bias, norm_weight=norm_weight,
             weight_ci=ci, weight_cf=cf, weight_co=co, padding_mode=padding_mode,
             norm={g:k for k,g in GROUPS.items()}.get(groups), dilation=(1,)*(h.dim()-2))
         out,last = scan_loop(cell, x if zx is None else zx, (h,c), [range(steps)], *args[N_TRAINED:N_TENSORS])
@@ -350,10 +355,10 @@ def _grads_of_loop(args, grads, needs):
 class _Borrowed(types.SimpleNamespace):
     "What the loop asks of a cell, with the tensors of this call"
     step,pre_activations = ConvLSTMCell.step,ConvLSTMCell.pre_activations
-    def read(self, x): return ConvLSTMCell.read(self, x) if self.weight_ih.shape[1] else x
+    def read(self, x): return x if self.weight_ih is None else ConvLSTMCell.read(self, x)
 
 # %% ../nbs/04_scan.ipynb #c36
-_SCHEMA = ('Tensor? x, Tensor? zx, Tensor h, Tensor c, Tensor weight, Tensor? bias, '
+_SCHEMA = ('Tensor? x, Tensor? zx, Tensor h, Tensor c, Tensor weight_hh, Tensor? weight_ih, Tensor? bias, '
            'Tensor? norm_weight, Tensor? ci, Tensor? cf, Tensor? co, Tensor? valid, '
            'Tensor? drop_h, Tensor? drop_c, int groups, str padding_mode, int steps, '
            'int every, ScalarType dtype')
@@ -371,7 +376,7 @@ def _scan_op(*args):
 @_scan_op.register_fake
 def _(*args):
     *args,keep = args
-    h,c,(steps,every,dtype) = args[2],args[3],args[15:]
+    h,c,(steps,every,dtype) = args[2],args[3],args[16:]
     (B,n,*size),P = h.shape,h[0,0].numel()
     last = [t.new_empty(B, *size, n).movedim(-1, 1) for t in (h,c)]
     keep_all = keep and not every
@@ -400,7 +405,7 @@ def _(*args):
             for t,need in zip(args, args[-1]) if need]
 
 def _setup(ctx, inputs, output):
-    steps,every,_,keep = inputs[15:]
+    steps,every,_,keep = inputs[16:]
     ctx.save_for_backward(*inputs[:N_TENSORS], output[0], *output[3:])
     ctx.rest,ctx.count = inputs[N_TENSORS:-1],steps if keep and not every else _count(steps, every)
     ctx.needs = [t is not None and t.requires_grad for t in inputs[:N_TRAINED]]
@@ -415,16 +420,16 @@ def _grad(ctx, grads):
 _scan_op.register_autograd(_grad, setup_context=_setup)
 
 # %% ../nbs/04_scan.ipynb #c38
-def _flops(h, weight, steps): # of one convolution a step
-    read = [h[0],weight[1],*h[2:]] # the hidden state with the frame beside it
-    return steps*conv_flop_count(read, weight, [h[0],weight[0],*h[2:]])
+def _flops(x, zx, h, c, weight_hh, weight_ih, *args): # of one convolution a step
+    channels,size = weight_hh[1] + (weight_ih[1] if weight_ih else 0),h[2:]
+    weight = [weight_hh[0],channels,*weight_hh[2:]] # for the state and the frame beside it
+    return args[10]*conv_flop_count([h[0],channels,*size], weight, [h[0],weight_hh[0],*size])
 
 @register_flop_formula(torch.ops.convlstm_nb.scan)
-def _(*args, **kwargs): return _flops(args[2], args[4], args[15])
+def _(*args, **kwargs): return _flops(*args)
 
 @register_flop_formula(torch.ops.convlstm_nb.scan_backward)
-def _(*args, **kwargs): # one for what was read, one for the weights
-    return 2*_flops(args[2], args[4], args[15])
+def _(*args, **kwargs): return 2*_flops(*args) # for what was read, and for the weights
 
 # %% ../nbs/04_scan.ipynb #c40
 _form = None # what `scan_form` asks for
@@ -448,8 +453,10 @@ def scan_fast(
     together,zx = x is not None and same,None # one convolution reads frame and state
     if x is not None and not together: zx = cell.read(x.flatten(0,1)).unflatten(0, x.shape[:2])
     dtype = compute_dtype(w)
+    if steps==1 and not compiling and not torch.is_grad_enabled():
+        return _one_step(cell, x, (h,c), valid, drop_h, drop_c, together, zx, dtype)
     args = (x if together else None, zx, h, c,
-            torch.cat([w,cell.weight_ih], 1) if together else w, cell.bias, cell.norm_weight,
+            w, cell.weight_ih if together else None, cell.bias, cell.norm_weight,
             cell.weight_ci, cell.weight_cf, cell.weight_co, valid, drop_h, drop_c,
             GROUPS.get(cell.norm, 0), cell.padding_mode, steps, every, dtype)
     if compiling:
@@ -457,6 +464,30 @@ def scan_fast(
         out,h,c,*_ = torch.ops.convlstm_nb.scan(*args, torch.is_grad_enabled() and trained)
     else: out,h,c = _Scan.apply(*args, _form)
     return out.unflatten(2, size).movedim(-1, 2).transpose(0, 1),(h,c)
+
+def _one_step(cell, x, state, valid, drop_h, drop_c, together, zx, dtype):
+    "Advance by one frame without gradients, in as few operators as it takes"
+    (h,c),w,groups = state,cell.weight_hh,GROUPS.get(cell.norm, 0)
+    seen = h if drop_h is None else h*drop_h
+    if together: seen,w = torch.cat([seen,x[:,0]], 1),torch.cat([w,cell.weight_ih], 1)
+    make = choose_gates(c, 1, _form)
+    own  = bool(groups) or make.adds_bias
+    z = same_conv(_channels_last(seen), w, None if own else cell.bias, None, cell.padding_mode)
+    if zx is not None: z = z + zx[:,0]
+    peepholes = cell.weight_ci,cell.weight_cf,cell.weight_co
+    if valid is not None: valid = valid.view(-1, *[1]*(h.dim()-1)).contiguous()
+    params = cell.bias if own else None,cell.norm_weight
+    if make is not TritonGates:
+        new_h,new_c = gates(z, c, h, valid, GateParams(*params, *peepholes, None, drop_c, groups))
+        return new_h.to(dtype)[:,None],(new_h.to(h.dtype),new_c.to(c.dtype))
+    flat = [None if p is None else p.flatten(1)[...,None] for p in peepholes]
+    z,c,h = (t.movedim(1, -1).flatten(1, -2).contiguous() for t in (z,c,h))
+    out,unread = (torch.empty_like(c, dtype=dtype) for _ in 'hu')
+    with torch.cuda.device(h.device if h.is_cuda else -1):
+        forms = TritonGates(GateParams(*params, *flat, None, drop_c, groups), c)
+        c,_ = forms.forward(z, c, h, valid, out, unread, False)
+    out,new_c = (t.unflatten(1, state[0].shape[2:]).movedim(-1, 1) for t in (out,c))
+    return out[:,None],(out.to(h.dtype),new_c)
 
 def compute_dtype(w):
     "Return the dtype in which autocast convolves with `w`, or that of `w`"

@@ -12,6 +12,7 @@ import os, shutil, types, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 import torch, torch.nn.functional as F
 from torch.fx.experimental.proxy_tensor import make_fx
 from .core import refusal
@@ -138,20 +139,27 @@ def _backward(params, z, c, h, valid, dout, dslot, hold, dc):
 
 # %% ../nbs/03_kernels.ipynb #c22
 @lru_cache(maxsize=None)
-def _program(step, kind, groups, compiled):
+def _program(step, kind, compiled):
     "Trace `step` for tensors of this `kind`: `(shape, dtype)` of each, or None"
     def flat(*tensors):
         left = iter(tensors)
         args = [None if k is None else next(left) for k in kind]
         n = len(CONSTANT)
-        return step(GateParams(*args[:n], groups), *args[n:])
+        return step(GateParams(*args[:n]), *args[n:])
     def trace():
         faster = compiled and all(k[1] != torch.float64 for k in kind if k)
         table  = {torch.ops.aten.tanh.default: _tanh} if faster else {}
         examples = (torch.zeros(size, dtype=dtype) for size,dtype in filter(None, kind))
         return make_fx(flat, table)(*examples)
     with ThreadPoolExecutor(1) as thread: program = thread.submit(trace).result()
-    return _OrPlain(torch.compile(program), program) if compiled else program
+    return _OrPlain(_compile(program), program) if compiled else program
+
+_numbers = count()
+
+def _compile(program): # under a name of its own, since recompilations are counted by code
+    f = type(program).forward
+    code = f.__code__.replace(co_name=f'gates_{next(_numbers)}')
+    return torch.compile(types.FunctionType(code, f.__globals__).__get__(program))
 
 def _tanh(x): # half the time of a compiler's own on a CPU; a series near 0
     y = x.float()
@@ -178,31 +186,56 @@ class _OrPlain:
 class TracedGates:
     "The gates and their gradients as a program each"
     adds_bias,needs_room,compiled = False,False,False
-    def __init__(self, params, like): self.params,self.grads = params,{}
+    def __init__(self, params, like):
+        self.norm = params
+        self.params = params.replace(groups=0, norm_weight=None, bias=None)
+
     def reset(self): self.grads = {}
 
+    def normalise(self, z):
+        "Apply the norm, if there is one; return what its gradient needs, too"
+        (B,P,n),p = z.shape,self.norm
+        if not p.groups: return z,None,None
+        image = to_image(z)
+        made = torch.native_group_norm(image, p.norm_weight, p.bias, B, n, P, p.groups, 1e-5)
+        return to_rows(made[0]),*made[1:]
+
+    def normalise_back(self, d_u, z, mean, rstd):
+        "Return the gradient of what was normalised, and add those of weight and bias"
+        (B,P,n),p = z.shape,self.norm
+        d_z,d_weight,d_bias = torch.ops.aten.native_group_norm_backward(
+            to_image(d_u), to_image(z), mean, rstd, p.norm_weight, B, n, P, p.groups,
+            [True,True,p.bias is not None])
+        new = dict(norm_weight=d_weight)
+        if p.bias is not None: new['bias'] = d_bias
+        _add_up(self.grads, new)
+        return to_rows(d_z)
+
     def run(self, step, *rows):
-        p = self.params
-        full = p.ci is not None and p.ci.shape[1] > 1
-        exact = bool(p.groups) or full # a program for these sizes alone
-        args = [getattr(p, k) for k in CONSTANT]
+        ci = self.params.ci
+        exact = ci is not None and ci.shape[1] > 1 # a program for these sizes alone
+        args = [getattr(self.params, k) for k in CONSTANT]
         args += [to_image(t) if t is not None and t.dim()==3 else t for t in rows]
         kind = tuple(a if a is None else (_sizes(a.shape, exact),a.dtype) for a in args)
-        program = _program(step, kind, p.groups, self.compiled)
-        return program(*(a for a in args if a is not None))
+        program = _program(step, kind, self.compiled)
+        return program(*(a.detach() for a in args if a is not None))
 
     def forward(self, z, c, h, valid, out, slot, keep):
         if valid is None: h = None
-        new_c, = self.run(_forward, z, c, h, valid, out, slot)
+        new_c, = self.run(_forward, self.normalise(z)[0], c, h, valid, out, slot)
         return to_rows(new_c),[z] if keep else None
 
     def backward(self, kept, c, h, new_c, valid, dout, dslot, hold, dc, room):
         if valid is None: h = None
+        z, = kept
+        u,mean,rstd = self.normalise(z)
         given = valid,dout,dslot,hold,dc
-        d_z,d_c,d_h,*grads = self.run(_backward, *kept, c, h, *given)
+        d_z,d_c,d_h,*grads = self.run(_backward, u, c, h, *given)
         _add_up(self.grads, dict(zip(self.params.trained(), grads)))
+        d_z = to_rows(d_z)
+        if self.norm.groups: d_z = self.normalise_back(d_z, z, mean, rstd)
         d_h = None if d_h is None else to_rows(d_h)
-        return to_rows(d_z).contiguous(),to_rows(d_c),d_h
+        return d_z.contiguous(),to_rows(d_c),d_h
 
 def _sizes(shape, exact): # where sizes don't matter, 2 stands for any but 1
     if exact or len(shape) != 4: return tuple(shape)

@@ -26,9 +26,11 @@ def flat(result): return [result[0], *(s for pair in result[1] for s in pair)]
 
 def equal(a, b): return all(torch.equal(x, y) for x,y in zip(flat(a), flat(b), strict=True))
 
-def far(a, b): return max((x-y).abs().max().item() if x.numel() else 0. for x,y in zip(a, b, strict=True))
+def number(t): return t.nan_to_num(torch.inf).item() # `max` would overlook a NaN
 
-def far_of_largest(a, b): return max(((x-y).abs().max()/y.abs().max().clamp(min=1)).item() for x,y in zip(a, b, strict=True))
+def far(a, b): return max(number((x-y).abs().max()) if x.numel() else 0. for x,y in zip(a, b, strict=True))
+
+def far_of_largest(a, b): return max(number((x-y).abs().max()/y.abs().max().clamp(min=1)) for x,y in zip(a, b, strict=True))
 
 def grads(m, x, **kw):
     out,state = m(x, **kw)

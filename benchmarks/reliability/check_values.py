@@ -11,15 +11,17 @@ from torch.func import functional_call
 from convlstm_nb.cell import PADDING_MODES, ConvLSTMCell
 from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.models.forecaster import EncoderForecaster, NextFrameForecaster
-from convlstm_nb.scan import compile_scan, loop_reason, scan, use_loop
+from convlstm_nb.scan import loop_reason, scan, scan_form
 from reference import Direction, Stack
 
-def apart(a, b): return max((x.detach()-y.detach()).abs().max().item() for x,y in zip(a, b, strict=True))
+def number(t): return t.nan_to_num(torch.inf).item() # `max` would overlook a NaN
+
+def apart(a, b): return max(number((x.detach()-y.detach()).abs().max()) for x,y in zip(a, b, strict=True))
 
 def apart_of_largest(a, b, terms=None):
     "The largest difference of each pair, as a part of the largest number in it; where `terms` has a tensor, as a part of the largest there"
     sizes = [y if s is None else s for y,s in zip(b, terms or [None]*len(b), strict=True)]
-    return max(((x-y).abs().max()/s.abs().max().clamp(min=1e-12)).item() for x,y,s in zip(a, b, sizes, strict=True))
+    return max(number((x-y).abs().max()/s.abs().max().clamp(min=1e-12)) for x,y,s in zip(a, b, sizes, strict=True))
 
 def randomise(module, scale=.5):
     "Give biases and peepholes values too, which a new cell has at zero"
@@ -216,6 +218,9 @@ def loop_rows():
                   'float64 within 1e-12, and the same without a graph', f'values {v:.0e}, gradients {g:.0e}, without a graph {p:.0e}', max(v,g,p)<=1e-12)
 
 # --- one form against the other ---------------------------------------------------------------------------------------
+WAYS = {f'{name}{f", checkpoint_every={n}" if n else ""}{" (all frames)" if n==4 else ""}': (form,n)
+        for form,name in dict(eager='eager gates', traced='traced gates', loop='loop').items() for n in (None,1,2,4) if (form,n)!=('loop',None)}
+
 def form_errors(dtype):
     "By what each way to run a layer differs from the loop that keeps everything: values and gradients, for each case"
     for options,lengths,_ in cases():
@@ -224,39 +229,35 @@ def form_errors(dtype):
         m,x,state = m.to(dtype),x.to(dtype),[tuple(s.to(dtype) for s in pair) for pair in state]
         outs,last = m(x, state, return_all_layers=True)
         draw = [torch.randn_like(o) for o in outs],[tuple(map(torch.randn_like, pair)) for pair in last]
-        def run(every):
+        def run(form, every):
             m.checkpoint_every = every
-            return torch_run(m, x, state, lengths, *draw)
+            with scan_form(form): return torch_run(m, x, state, lengths, *draw)
         assert not loop_reason(m.cells[0])
-        fast,*again = [run(n) for n in (None,1,2,4)]
-        with use_loop(): loop,*again_loop = [run(n) for n in (None,1,2,4)]
+        loop  = run('loop', None)
         terms = terms_of(m, x, state, lengths, *draw) if dtype==torch.float32 else None
-        yield [(apart(v, loop[0]), apart_of_largest(g, loop[1], terms)) for v,g in (fast, *again, *again_loop)]
+        yield [(apart(v, loop[0]), apart_of_largest(g, loop[1], terms)) for v,g in (run(*way) for way in WAYS.values())]
 
 def form_rows():
-    names = ['fast form', *(f'{form}, checkpoint_every={n}{" (all frames)" if n==4 else ""}' for form in ('fast form','loop') for n in (1,2,4))]
     for dtype,wanted,most in [(torch.float64,'float64 values and gradients within 1e-12',(1e-12,1e-12)), (torch.float32,f'float32 values within 2e-6, {OF_LARGEST}',(2e-6,1e-5))]:
         found = list(form_errors(dtype))
-        for name,errors in zip(names, zip(*found)):
+        for name,errors in zip(WAYS, zip(*found)):
             v,g = map(max, zip(*errors))
             yield row(f'{name}, against the loop that keeps everything ({len(found)} configurations)', wanted, f'{v:.0e} and {g:.0e}', v<=most[0] and g<=most[1])
 
 def compiled_rows():
-    "Gates in one pass, as the compiler makes them"
-    what,worst = 'gates made by `compile_scan`, against the loop, float32',[]
+    "Gates as the compiler makes them"
+    what,worst = 'gates that are compiled, against the loop, float32',[]
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter('error') # where nothing can be compiled, the functions run as they are, with a warning
-            compile_scan()
+            warnings.simplefilter('error') # where nothing can be compiled, the gates run as they are, with a warning
             for peephole,lengths,every in product(['channel',None], [None,[4,2,1]], [None,2]):
                 m,x,state = inputs(dict(peephole=peephole, checkpoint_every=every), lengths)
                 outs,last = m(x, state, return_all_layers=True)
                 args = x, state, lengths, [torch.randn_like(o) for o in outs], [tuple(map(torch.randn_like, pair)) for pair in last]
-                v,g = torch_run(m, *args)
-                with use_loop(): lv,lg = torch_run(m, *args)
+                with scan_form('compiled'): v,g = torch_run(m, *args)
+                with scan_form('loop'): lv,lg = torch_run(m, *args)
                 worst.append((apart(v, lv), apart_of_largest(g, lg, terms_of(m, *args))))
     except UserWarning as e: yield row(what, f'values within 2e-6, {OF_LARGEST}', f'skipped: {e}', True); return
-    finally: compile_scan(False)
     v,g = map(max, zip(*worst))
     yield row(f'{what} ({len(worst)} configurations)', f'values within 2e-6, {OF_LARGEST}', f'{v:.1e} and {g:.1e}', v<=2e-6 and g<=1e-5)
 

@@ -120,7 +120,7 @@ class _Steps:
         self.gates  = gates or make(params, self.c)
         self.valid  = [None]*steps
         if valid is not None: self.valid = valid.t().contiguous()[...,None,None,None]
-        pixels = self.B*self.c.shape[1]
+        pixels = max(self.B*self.c.shape[1], 1)
         # steps that are read and learnt from at once: few, since each takes memory
         self.group = min(2**22//(4*self.n*pixels), steps//2) if h.is_cuda else min(2**14//pixels, steps//8)
         self.group = 1 if every else max(self.group, 1)
@@ -453,8 +453,11 @@ def scan_fast(
     together,zx = x is not None and same,None # one convolution reads frame and state
     if x is not None and not together: zx = cell.read(x.flatten(0,1)).unflatten(0, x.shape[:2])
     dtype = compute_dtype(w)
-    if steps==1 and not compiling and not torch.is_grad_enabled():
-        return _one_step(cell, x, (h,c), valid, drop_h, drop_c, together, zx, dtype)
+    way = _one_frame(h, w) if steps==1 and not compiling and not torch.is_grad_enabled() else 'long'
+    if way=='short': return _one_step(cell, x, (h,c), valid, drop_h, drop_c, together, zx, dtype)
+    if way=='loop':
+        out,last = scan_loop(cell, x, (h,c), [range(1)], valid, drop_h, drop_c)
+        return out.to(dtype),last
     args = (x if together else None, zx, h, c,
             w, cell.weight_ih if together else None, cell.bias, cell.norm_weight,
             cell.weight_ci, cell.weight_cf, cell.weight_co, valid, drop_h, drop_c,
@@ -464,6 +467,9 @@ def scan_fast(
         out,h,c,*_ = torch.ops.convlstm_nb.scan(*args, torch.is_grad_enabled() and trained)
     else: out,h,c = _Scan.apply(*args, _form)
     return out.unflatten(2, size).movedim(-1, 2).transpose(0, 1),(h,c)
+
+def _one_frame(h, w): # the fastest way; joining large weights takes longer than it gains
+    return 'short' if h.is_cuda else 'loop' if w.numel() > h.numel() else 'long'
 
 def _one_step(cell, x, state, valid, drop_h, drop_c, together, zx, dtype):
     "Advance by one frame without gradients, in as few operators as it takes"
@@ -539,10 +545,11 @@ def loop_reason(
     if torch.compiler.is_compiling(): return ''
     if torch._C._are_functorch_transforms_active(): return 'a transform of `torch.func` is active'
     if forward_ad._current_level >= 0: return 'forward-mode derivatives are asked for'
+    given = [t for t in (x, cell.weight_hh, *state) if t is not None]
     plain = torch.Tensor.__torch_dispatch__
-    if any(type(t).__torch_dispatch__ is not plain for t in (x, cell.weight_hh, *state) if t is not None):
+    if any(type(t).__torch_dispatch__ is not plain for t in given):
         return 'a tensor has operators of its own'
-    return 'the batch is empty' if x is not None and not len(x) else ''
+    return 'the batch is empty' if any(not len(t) for t in given) else ''
 
 # %% ../nbs/04_scan.ipynb #c46
 @contextmanager

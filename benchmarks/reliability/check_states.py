@@ -187,11 +187,12 @@ def living():
     gc.collect()
     return sum(isinstance(o, torch.Tensor) and o.numel()>1 for o in gc.get_objects())
 
-def grown(step, n=200, warm=50):
-    "Tensors, KiB of Python's memory and MiB of the process that `n` steps leave behind"
-    for _ in range(warm): step()
+def grown(step, n=200, warm=700):
+    """Tensors, KiB of Python's memory and MiB of the process that `n` steps leave behind
+
+    Python keeps up to 2,000 freed tuples of each length for later use: the steps before let it fill that store."""
     tracemalloc.start()
-    for _ in range(10): step()
+    for _ in range(warm): step()
     tensors,python,memory = living(),tracemalloc.get_traced_memory()[0],resident()
     for _ in range(n): step()
     found = living()-tensors,(tracemalloc.get_traced_memory()[0]-python)/1024,resident()-memory

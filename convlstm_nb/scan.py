@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 from fastcore.basics import patch
 from .core import one_of, whole
-from .cell import CONV, GROUPS, ConvLSTMCell, same_conv
+from .cell import CONV, GROUPS, ConvLSTMCell, check_room, same_conv, same_padding
 from .kernels import GateParams, TritonGates, choose_gates, gates
 
 # %% ../nbs/04_scan.ipynb #c11
@@ -453,6 +453,9 @@ def scan_fast(
     together,zx = x is not None and same,None # one convolution reads frame and state
     if x is not None and not together: zx = cell.read(x.flatten(0,1)).unflatten(0, x.shape[:2])
     dtype = compute_dtype(w)
+    if cell.padding_mode in ('reflect','circular'):
+        pads = same_padding(cell.hidden_kernel_size, (1,)*len(size))
+        check_room(h, pads, cell.padding_mode)
     way = _one_frame(h, w) if steps==1 and not compiling and not torch.is_grad_enabled() else 'long'
     if way=='short': return _one_step(cell, x, (h,c), valid, drop_h, drop_c, together, zx, dtype)
     if way=='loop':

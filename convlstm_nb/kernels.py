@@ -10,7 +10,7 @@ __all__ = ['TRAINED', 'CONSTANT', 'COMPILE_FROM', 'HAS_TRITON', 'GateParams', 'g
 # %% ../nbs/03_kernels.ipynb #c8
 import os, shutil, types, warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
 import torch, torch.nn.functional as F
@@ -43,7 +43,7 @@ class GateParams:
 
     def replace(self, **new):
         "Return a copy with some fields replaced"
-        return GateParams(**{**vars(self), **new})
+        return replace(self, **new)
 
 # %% ../nbs/03_kernels.ipynb #c13
 def gates(

@@ -221,7 +221,7 @@ def backward(self:_Steps, out, cs, kept, dout, dh, dc, needs):
     dout = [dslot]*self.steps if dout is None else [*dout.contiguous()]
     if dh is not None: dout[-1] = dout[-1] + self.rows(dh).to(self.dtype)
     dc = torch.zeros_like(self.c) if dc is None else self.rows(dc).clone()
-    room,seen,total,hold = {},self.make_seen(self.group),None,None
+    room,seen,total,hold = [None],self.make_seen(self.group),None,None
     if self.group > 1 or self.gates.needs_room:
         room = out.new_empty(self.group, *self.c.shape[:2], 4*n)
     before = lambda k: out[k-1] if k else self.h
@@ -234,8 +234,7 @@ def backward(self:_Steps, out, cs, kept, dout, dh, dc, needs):
         for k in reversed(part):
             i,j = k-part[0],k % self.group
             dz,dc,hold = self.gates.backward(
-                kept[i], c[i], before(k), c[i+1], self.valid[k], dout[k], dslot, hold, dc,
-                room[j] if len(room) else None)
+                kept[i], c[i], before(k), c[i+1], self.valid[k], dout[k], dslot, hold, dc, room[j])
             if self.every: kept[i] = None # free it
             if k or needs[2]: dslot = self.input_grad(dz, turned[:n])
             if dzx is not None: dzx[:,k].copy_(self.image(dz))

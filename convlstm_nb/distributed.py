@@ -7,7 +7,7 @@ __all__ = ['LOST', 'Processes', 'is_loss', 'causes', 'as_bytes', 'from_bytes', '
            'summed', 'sums', 'ShareBatches', 'ShareGradients']
 
 # %% ../nbs/45_distributed.ipynb #c5
-import json, math, warnings
+import atexit, json, math, warnings
 from contextlib import ExitStack, contextmanager
 import torch
 import torch.distributed as dist
@@ -83,6 +83,11 @@ def from_bytes(
     return unpack(json.loads(tensors.pop('packed').numpy().tobytes()), tensors)
 
 # %% ../nbs/45_distributed.ipynb #c12
+def _leave():
+    "Destroy the group of processes; a process that ends with one may abort"
+    if dist.is_initialized(): dist.destroy_process_group()
+
+# %% ../nbs/45_distributed.ipynb #c13
 def join(
     device=None, # Where to train; fastai's default device if None
 )->Alone: # With a `rank` and a `size`
@@ -91,10 +96,12 @@ def join(
     try: from accelerate import PartialState
     except ImportError: raise ImportError("several processes need accelerate: pip install 'convlstm_nb[distributed]'") from None
     state = PartialState(cpu=torch.device(device or default_device()).type=='cpu')
+    atexit.unregister(_leave)
+    atexit.register(_leave)
     if state.num_processes != num_distrib(): raise refusal('device', 'one on which accelerate starts several processes', f"{state.device}, with {state.num_processes} of {num_distrib()}")
     return Processes(state.device)
 
-# %% ../nbs/45_distributed.ipynb #c18
+# %% ../nbs/45_distributed.ipynb #c19
 class ShardedDL(TfmdDL):
     "What is one process's of each batch of a DataLoader"
     def __init__(self,
@@ -133,7 +140,7 @@ class ShardedDL(TfmdDL):
     def after_batch(self, b):           return self.dl.after_batch(b)
     def after_iter(self):               self.dl.after_iter()
 
-# %% ../nbs/45_distributed.ipynb #c23
+# %% ../nbs/45_distributed.ipynb #c24
 def own_streams(
     ds, # StreamChunks
     peers, # The processes
@@ -143,7 +150,7 @@ def own_streams(
     own.bs,own.rows,own.row_starts = ds.bs,own.rows[mine],own.row_starts[:,mine]
     return own
 
-# %% ../nbs/45_distributed.ipynb #c27
+# %% ../nbs/45_distributed.ipynb #c28
 def add_up(
     metrics, # A Learner's, each with the sums of this process
     peers, # The processes
@@ -166,7 +173,7 @@ def sums(m):
         raise refusal('metrics', 'functions that return a mean over sequences, or a ForecastMetric, where several processes train', type(m).__name__, error=TypeError)
     return {k: float(v) if k=='total' else v for k,v in vars(summed(m)).items() if k in ('total','count','pixels','sums')}
 
-# %% ../nbs/45_distributed.ipynb #c30
+# %% ../nbs/45_distributed.ipynb #c31
 class ShareBatches(Callback):
     "Give each process its part of every batch, and each metric the sums of all processes"
     order = -9 # After fastai has brought the model to its device, before all others
@@ -195,7 +202,7 @@ class ShareBatches(Callback):
     def after_fit(self):       vars(self.learn).pop('peers', None)
     def after_exception(self): self.after_fit()
 
-# %% ../nbs/45_distributed.ipynb #c32
+# %% ../nbs/45_distributed.ipynb #c33
 class ShareGradients(Callback):
     "Average the gradients of all processes"
     order = math.inf # What comes after its `before_batch` is the forward pass
@@ -216,7 +223,7 @@ class ShareGradients(Callback):
     def after_fit(self):       self.ddp = None
     def after_exception(self): self.ddp = None
 
-# %% ../nbs/45_distributed.ipynb #c33
+# %% ../nbs/45_distributed.ipynb #c34
 @patch
 @contextmanager
 def distrib_ctx(self:SequenceLearner):

@@ -6,15 +6,15 @@ import random, shutil, statistics, tempfile, time
 from pathlib import Path
 import numpy as np, torch
 from fastcore.script import call_parse
-from convlstm_nb.archive import ArchiveWindows, chunk_edges, overlaps, shuffle_by_chunk
-from convlstm_nb.block import sequence_dls
-from convlstm_nb.grids import GridArray, disk_bytes
+from convlstm_nb.data.archive import ArchiveWindows, chunk_edges, overlaps, shuffle_by_chunk
+from convlstm_nb.dataloaders import sequence_dls
+from convlstm_nb.data.grids import GridArray, disk_bytes
 from convlstm_nb.losses import FrameMSE
 from convlstm_nb.models.forecaster import EncoderForecaster
-from convlstm_nb.own import OWN_MODEL
-from convlstm_nb.records import open_records
-from convlstm_nb.scaling import Scaling
-from convlstm_nb.windows import Windows
+from convlstm_nb.experiment import OWN_MODEL
+from convlstm_nb.data.open import open_records
+from convlstm_nb.data.scaling import Scaling
+from convlstm_nb.data.windows import Windows
 from common import installed, keep
 
 SIZE,FRAMES,CONTEXT,HORIZON,BS,CROP = 512,600,10,10,8,128

@@ -4,7 +4,7 @@ from datetime import date
 from importlib.metadata import version, PackageNotFoundError
 from pathlib import Path
 import torch
-from convlstm_nb.core import atomic_path
+from convlstm_nb.checks import atomic_path
 
 results = Path(__file__).parent/'results'
 

@@ -5,9 +5,9 @@ import time
 import numpy as np, torch, torch.nn.functional as F
 from torch import nn
 from fastcore.script import call_parse
-from convlstm_nb.advection import advection
-from convlstm_nb.core import atomic_path
-from convlstm_nb.mnist import MovingMNIST
+from convlstm_nb.baselines import advection
+from convlstm_nb.checks import atomic_path
+from convlstm_nb.data.moving_mnist import MovingMNIST
 from convlstm_nb.models.forecaster import EncoderForecaster
 from common import keep, results
 

@@ -4,7 +4,7 @@ from statistics import median
 warnings.simplefilter('ignore')
 import torch
 from fastai.callback.core import Callback, CancelFitException
-from convlstm_nb.block import sequence_dls
+from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.distributed import join
 from convlstm_nb.learner import convlstm_learner

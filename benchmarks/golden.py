@@ -20,8 +20,8 @@ MODULES = dict(
     ConvLSTM="convlstm_nb.layers",
     EncoderForecaster="convlstm_nb.models.forecaster",
     NextFrameForecaster="convlstm_nb.models.forecaster",
-    LagrangianForecaster="convlstm_nb.models.motion",
-    PeriodicForecaster="convlstm_nb.models.period",
+    LagrangianForecaster="convlstm_nb.models.lagrangian",
+    PeriodicForecaster="convlstm_nb.models.periodic",
     convlstm_train="convlstm_nb.cli",
 )
 RENAMED = {}  # part of a parameter's name now -> the same part when it was recorded

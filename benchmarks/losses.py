@@ -2,13 +2,13 @@
 import math, time
 import numpy as np, torch
 from fastcore.script import call_parse
-from convlstm_nb.advection import advection
-from convlstm_nb.core import atomic_path
+from convlstm_nb.baselines import advection
+from convlstm_nb.checks import atomic_path
 from convlstm_nb.losses import BalancedWeight, FrameBCE, FrameFocal, FrameGDL, FrameMAE, FrameMSE, FrameSSIM, LossSum
 from convlstm_nb.metrics import SCORES, persistence, score_forecasts
 from convlstm_nb.models.forecaster import EncoderForecaster
-from convlstm_nb.rain import rain_scores
-from convlstm_nb.similarity import image_scores
+from convlstm_nb.metrics import rain_scores
+from convlstm_nb.metrics import image_scores
 from common import keep, results
 
 def pack(rain): return torch.log1p(rain)/math.log(101)

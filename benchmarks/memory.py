@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 import numpy as np
 from fastcore.script import call_parse
-from convlstm_nb.own import OWN_DATA, own_parts, own_records
-from convlstm_nb.scaling import fit_scaling
+from convlstm_nb.experiment import OWN_DATA, own_parts, own_records
+from convlstm_nb.data.scaling import fit_scaling
 from common import installed, keep
 
 SHAPE = (70_000,270,270) # 20.4 GB of float32

@@ -7,14 +7,14 @@ import torch
 from fastai.optimizer import Adam
 from fastai.torch_core import set_seed
 from fastcore.script import call_parse
-from convlstm_nb.block import sequence_dls
+from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.learner import convlstm_learner, target_mean
 from convlstm_nb.losses import FrameBCE
 from convlstm_nb.metrics import skill
 from convlstm_nb.models.forecaster import EncoderForecaster
-from convlstm_nb.models.papers import paper_model
-from convlstm_nb.precision import Autocast, autocast_forward
+from convlstm_nb.models.forecaster import paper_model
+from convlstm_nb.callbacks import Autocast, autocast_forward
 from convlstm_nb.runs import PRESETS, preset_data, score_run
 from common import keep, results
 from speed import device, peak, sync

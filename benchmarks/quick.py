@@ -7,7 +7,7 @@ from fastcore.script import call_parse
 from convlstm_nb.checkpoint import load_config, load_model
 from convlstm_nb.learner import forecast
 from convlstm_nb.metrics import skill
-from convlstm_nb.mnist import MovingMNIST, draw_motion, resize_digits
+from convlstm_nb.data.moving_mnist import MovingMNIST, draw_motion, resize_digits
 from common import keep
 
 images = Path(__file__).parent.parent/'nbs'/'images'

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.script import call_parse
-from convlstm_nb.advection import advection, lagrangian_persistence
+from convlstm_nb.baselines import advection, lagrangian_persistence
 from convlstm_nb.checkpoint import CONFIG, load_config, load_model
-from convlstm_nb.core import atomic_path
+from convlstm_nb.checks import atomic_path
 from convlstm_nb.metrics import persistence
-from convlstm_nb.own import own_config, own_windows
-from convlstm_nb.scoring import in_units, model_in_units, own_scores, raw
+from convlstm_nb.experiment import own_config, own_windows
+from convlstm_nb.experiment import in_units, model_in_units, own_scores, raw
 from common import describe, installed, keep, results
 
 HOW    = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --bf16 --epochs 6'

@@ -7,11 +7,11 @@ from fastcore.script import call_parse
 from convlstm_nb.checkpoint import CONFIG, WEIGHTS, load_config, load_model
 from convlstm_nb.learner import forecast
 from convlstm_nb.metrics import SCORES, best_trivial, score_forecasts, skill, trivial_forecasts
-from convlstm_nb.mnist import MovingMNIST
+from convlstm_nb.data.moving_mnist import MovingMNIST
 from convlstm_nb.runs import batches
-from convlstm_nb.shipped import SHIPPED
-from convlstm_nb.similarity import image_scores
-from convlstm_nb.viz import animate_forecast
+from convlstm_nb.pretrained import SHIPPED
+from convlstm_nb.metrics import image_scores
+from convlstm_nb.plotting import animate_forecast
 from common import describe, keep
 
 images = Path(__file__).parent.parent/'nbs'/'images'

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['DECAYS', 'ForecastHorizon', 'forecast_args', 'ResetState', 'row_starts', 'stateful_layers', 'reset_state',
            'stream_dls', 'TruncatedBPTT', 'Alone', 'peers', 'true_fraction', 'ScheduledSampling', 'evaluating',
-           'FreshSequences', 'ForecastPicture', 'KeepBest', 'batch_indices', 'finite_rows', 'SkipNonFinite']
+           'FreshSequences', 'ForecastPicture', 'KeepBest', 'batch_indices', 'finite_rows', 'SkipNonFinite',
+           'autocast_forward', 'Autocast']
 
 # %% ../nbs/41_callbacks.ipynb #c5
 import math, warnings
@@ -17,7 +18,7 @@ from fastcore.basics import store_attr
 from fastai.callback.core import Callback, CancelBatchException, CancelStepException
 from fastai.learner import CastToTensor
 from fastai.data.core import DataLoaders, TfmdDL
-from .core import flag, one_of, refusal, whole
+from .checks import flag, one_of, refusal, whole
 from .layers import ConvLSTM
 from .models.forecaster import NextFrameForecaster
 
@@ -221,14 +222,14 @@ class ForecastPicture(Callback):
 
     def figure(self):
         "Draw the forecast of the first validation sequence"
-        from convlstm_nb.viz import show_forecast
+        from convlstm_nb.plotting import show_forecast
         x,*z,y = (t[None].to(next(self.model.parameters())) for t in self.dls.valid_ds[0])
         with evaluating(self.model): pred = (self.predict or type(self.model).predict)(self.model, x, y.shape[1], **(dict(covariates=z[0]) if z else {}))
         return show_forecast(x[0].cpu(), y[0].cpu(), pred[0].cpu(), channel=self.channel)
 
     def after_epoch(self):
         if peers(self.learn).rank: return
-        from convlstm_nb.viz import save_figure
+        from convlstm_nb.plotting import save_figure
         import matplotlib.pyplot as plt
         fig = self.figure()
         save_figure(fig, Path(self.folder)/f'epoch-{self.epoch+1:03}.png')
@@ -342,3 +343,45 @@ class SkipNonFinite(Callback):
 
     def state_dict(self): return {'good':self.good, 'bad':self.bad}
     def load_state_dict(self, state): self.good,self.bad = state['good'],state['bad']
+
+# %% ../nbs/41_callbacks.ipynb #c5
+import torch
+from fastai.callback.core import Callback
+from fastai.torch_core import apply
+from .checks import refusal
+
+# %% ../nbs/41_callbacks.ipynb #c10
+def autocast_forward(
+    model, # Any module
+)->list: # Handles; `remove()` each to undo it
+    "From now on, run the forward pass of `model` under autocast to bfloat16"
+    entered = []
+    def enter(model, args):
+        entered.append(torch.autocast(next(model.parameters()).device.type, torch.bfloat16))
+        entered[-1].__enter__()
+    def leave(model, args, out):
+        entered.pop().__exit__(None, None, None)
+        return apply(_as_float32, out)
+    return [model.register_forward_pre_hook(enter), model.register_forward_hook(leave, always_call=True)]
+
+def _as_float32(o): return o.float() if getattr(o, 'dtype', None)==torch.bfloat16 else o
+
+# %% ../nbs/41_callbacks.ipynb #c13
+class Autocast(Callback):
+    "Run the model in mixed precision: bfloat16 where `torch.autocast` holds it safe, float32 elsewhere"
+    hooks = ()
+    def before_fit(self):
+        self.remove()
+        odd = {p.dtype for p in self.model.parameters()} - {torch.float32}
+        if odd: raise refusal('model', 'one with parameters in float32', *odd, 'autocast makes bfloat16 of them where it can', TypeError)
+        self.hooks = autocast_forward(self.model)
+
+    def after_fit(self):       self.remove()
+    def after_exception(self): self.remove() # an error or Ctrl-C, which a SequenceLearner tells of
+
+    def remove(self):
+        for h in self.hooks: h.remove()
+        self.hooks = ()
+
+    def state_dict(self): return {'dtype':'bfloat16'}
+    def load_state_dict(self, state): pass

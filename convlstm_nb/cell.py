@@ -11,7 +11,7 @@ import math
 import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.basics import patch
-from .core import FLOATS, check_frames, check_state, flag, one_of, per_axis, refusal, whole
+from .checks import FLOATS, check_frames, check_state, flag, one_of, per_axis, refusal, whole
 
 # %% ../nbs/02_cell.ipynb #c7
 def lstm_gates(

@@ -13,10 +13,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from . import __version__
-from .core import atomic_path, previous_path, refusal
+from .checks import atomic_path, previous_path, refusal
 from .models.forecaster import EncoderForecaster, NextFrameForecaster
-from .models.motion import LagrangianForecaster
-from .models.period import PeriodicForecaster
+from .models.lagrangian import LagrangianForecaster
+from .models.periodic import PeriodicForecaster
 
 # %% ../nbs/43_checkpoint.ipynb #c6
 def to_json(

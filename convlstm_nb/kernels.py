@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import count
 import torch, torch.nn.functional as F
 from torch.fx.experimental.proxy_tensor import make_fx
-from .core import refusal
+from .checks import refusal
 from .cell import lstm_gates
 try: import triton, triton.language as tl
 except ImportError: # the kernels are defined all the same, and never run

@@ -13,7 +13,7 @@ import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.meta import delegates
 from fastcore.basics import patch
-from .core import check_frames, check_state, flag, fraction, per_layer, refusal, whole, _brief
+from .checks import check_frames, check_state, flag, fraction, per_layer, refusal, whole, _brief
 from .cell import ConvLSTMCell
 from .scan import scan
 

@@ -17,11 +17,11 @@ from fastai.callback.schedule import *  # adds fit_one_cycle and lr_find to Lear
 from fastai.callback.training import GradientClip
 from fastai.learner import Learner, Metric
 from fastai.torch_core import num_distrib, to_detach
-from .core import refusal, whole
+from .checks import refusal, whole
 from .losses import FrameBCE, FrameMSE, sequence_cross_entropy
 from .metrics import ForecastScores, frame_mae, frame_mse
 from .models.forecaster import EncoderForecaster, Forecaster
-from .block import frames_of
+from .dataloaders import frames_of
 from .callbacks import ForecastHorizon, FreshSequences, ResetState, SkipNonFinite, evaluating, peers
 
 # %% ../nbs/42_learner.ipynb #c11

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from fastcore.meta import delegates
-from .core import refusal, one_of, whole
+from .checks import refusal, one_of, whole
 
 # %% ../nbs/20_losses.ipynb #c9
 def _plain(t): return t if type(t) is torch.Tensor else t.as_subclass(torch.Tensor)  # fastai's tensor types do not mix

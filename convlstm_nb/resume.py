@@ -24,7 +24,7 @@ from fastai.learner import Recorder
 from fastai.optimizer import Optimizer
 from .callbacks import peers, stateful_layers
 from .checkpoint import load_tensors, save_tensors
-from .core import atomic_path, flag, previous_path, refusal
+from .checks import atomic_path, flag, previous_path, refusal
 from .learner import SequenceLearner
 
 # %% ../nbs/44_resume.ipynb #c12

@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 from fastcore.basics import patch
-from .core import one_of, whole
+from .checks import one_of, whole
 from .cell import CONV, GROUPS, ConvLSTMCell, check_room, same_conv, same_padding
 from .kernels import GateParams, TritonGates, choose_gates, gates
 

@@ -259,7 +259,7 @@ def throw(driver, base, width):
 def compare_throw(js):
     "What the page shows of a throw, beside the forecast of the same frames in Python"
     import numpy as np, torch
-    from convlstm_nb.shipped import shipped_model
+    from convlstm_nb.pretrained import shipped_model
     last  = js('const t = throwShape.last(); return {known: [...t.known], expected: [...t.expected], horizon: t.horizon}')
     known = torch.tensor(last['known'])
     side  = js("return document.querySelector('#throw .happens').width")

@@ -5,7 +5,7 @@
 import os, sys
 from pathlib import Path
 import numpy as np
-from convlstm_nb.mnist import SPLITS, find_idx, load_digits, read_idx, split_rows
+from convlstm_nb.data.moving_mnist import SPLITS, find_idx, load_digits, read_idx, split_rows
 
 SIZES = dict(train=2000, valid=500, test=500)
 

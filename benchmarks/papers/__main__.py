@@ -10,7 +10,7 @@ here = Path(__file__).parent
 sys.path[:0] = [str(here), str(here.parent)]
 import numpy as np
 from fastcore.script import call_parse
-from convlstm_nb.core import atomic_path, one_of
+from convlstm_nb.checks import atomic_path, one_of
 from common import keep, results
 
 TABLES = ['ablation','table1','throughput']

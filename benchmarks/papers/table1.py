@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from convlstm_nb.callbacks import evaluating
 from convlstm_nb.losses import FrameBCE, sequence_cross_entropy
 from convlstm_nb.metrics import frame_mse
-from convlstm_nb.models.papers import paper_model
+from convlstm_nb.models.forecaster import paper_model
 from convlstm_nb.presets import OPTIMIZERS, PAPER_TRAIN, preset_data
 from convlstm_nb.runs import batches, score_run
 from training import pictures, train

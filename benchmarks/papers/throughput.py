@@ -3,12 +3,12 @@ import time
 import torch
 from fastai.callback.core import Callback, CancelValidException
 from fastai.torch_core import set_seed
-from convlstm_nb.block import sequence_dls
+from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.callbacks import ScheduledSampling
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.learner import convlstm_learner
-from convlstm_nb.models.papers import PAPERS
-from convlstm_nb.precision import Autocast
+from convlstm_nb.models.forecaster import PAPERS
+from convlstm_nb.callbacks import Autocast
 from convlstm_nb.presets import OPTIMIZERS, PRESETS, preset_data, train_options
 from table1 import multiply_adds
 

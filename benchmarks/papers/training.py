@@ -2,7 +2,7 @@
 import math, time
 import torch
 from fastai.torch_core import set_seed
-from convlstm_nb.block import sequence_dls
+from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.callbacks import KeepBest
 from convlstm_nb.learner import convlstm_learner, forecast
 from convlstm_nb.presets import fit

@@ -67,7 +67,7 @@ def same_seed():
 
 AUGMENT = '''
 import numpy as np, random, torch
-from convlstm_nb.block import sequence_dls
+from convlstm_nb.dataloaders import sequence_dls
 class Chance:
     def __len__(self): return 16
     def __getitem__(self, i):
@@ -87,7 +87,7 @@ NAN = '''
 import copy, json, random, sys, warnings
 import numpy as np, torch
 from fastai.callback.core import Callback
-from convlstm_nb.block import sequence_dls
+from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.learner import convlstm_learner
 where,value = int(sys.argv[1]),float(sys.argv[2])
 torch.manual_seed(0); random.seed(0)
@@ -125,7 +125,7 @@ def bad_samples():
 BROKEN = '''
 import sys, torch
 from fastai.callback.core import Callback
-from convlstm_nb.block import sequence_dls
+from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.models.forecaster import EncoderForecaster
 class Break(Callback):

@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load as plain_load
 from convlstm_nb.checkpoint import build_model, load_model, load_tensors, save_model, save_tensors
-from convlstm_nb.core import previous_path
+from convlstm_nb.checks import previous_path
 
 N     = 30 # Kills
 rng   = random.Random(0)

@@ -168,8 +168,8 @@ MISTAKES = [
     ('dropout on the frames themselves', '05_layers', {'if l: x = self.drop_channels(x)': 'x = self.drop_channels(x)'}),
     ('the backward channels first', '05_layers', {'torch.cat([out for out,_ in runs], 2)': 'torch.cat([out for out,_ in runs[::-1]], 2)'}),
     ('`batch_first=False` that still returns the batch first', '05_layers', {'if not self.batch_first: outputs =': 'if False: outputs ='}),
-    ('the forecaster begins from nothing', '10_forecaster', {', state, steps=horizon': ', [(h*0,c*0) for h,c in state], steps=horizon'}),
-    ('forecasts without their output function', '10_forecaster', {'OUTPUTS[self.output](self(x, horizon': '(self(x, horizon'}),
+    ('the forecaster begins from nothing', '10_models.forecaster', {', state, steps=horizon': ', [(h*0,c*0) for h,c in state], steps=horizon'}),
+    ('forecasts without their output function', '10_models.forecaster', {'OUTPUTS[self.output](self(x, horizon': '(self(x, horizon'}),
 ]
 PAGES = sorted({p for m in MISTAKES for p in (m[3] if len(m)>3 else [m[1]])})
 

@@ -11,7 +11,7 @@ from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.learner import SequenceLearner
 from convlstm_nb.losses import FrameBCE
 from convlstm_nb.resume import TrainingCheckpoint, read_training
-from convlstm_nb.windows import StreamChunks
+from convlstm_nb.data.windows import StreamChunks
 
 BATCHES = 4 # in an epoch of `night.py`
 

@@ -4,24 +4,25 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 import numpy as np, torch
-from convlstm_nb import cli, readers, runs
+from convlstm_nb import cli, runs
+from convlstm_nb.data import readers
 from fastai.callback.core import Callback
 from fastai.learner import load_learner
-from convlstm_nb.archive import ArchiveWindows
-from convlstm_nb.block import sequence_dls
+from convlstm_nb.data.archive import ArchiveWindows
+from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.callbacks import KeepBest
 from convlstm_nb.checkpoint import AT, HEAD, ZEROS, build_model, checksum, load_model, load_tensors, read_json, save_model, save_tensors, write_json
 from convlstm_nb.learner import convlstm_learner
-from convlstm_nb.mnist import load_digits, read_idx
+from convlstm_nb.data.moving_mnist import load_digits, read_idx
 from convlstm_nb.export import export_model
-from convlstm_nb.images import image_records
+from convlstm_nb.data.open import image_records
 from convlstm_nb.presets import PRESETS
-from convlstm_nb.own import OWN_DATA
+from convlstm_nb.experiment import OWN_DATA
 from convlstm_nb.resume import read_training, write_training
-from convlstm_nb.readers import load_array, numpy_records, read_frames
-from convlstm_nb.records import open_records
-from convlstm_nb.scaling import Scaling, fit_scaling
-from convlstm_nb.windows import Windows
+from convlstm_nb.data.readers import load_array, numpy_records, read_frames
+from convlstm_nb.data.open import open_records
+from convlstm_nb.data.scaling import Scaling, fit_scaling
+from convlstm_nb.data.windows import Windows
 
 root = Path(__file__).parent.parent.parent
 SPEC = {'class':'EncoderForecaster', 'args':dict(in_channels=1, hidden_channels=[4], kernel_size=3)}

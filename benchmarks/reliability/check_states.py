@@ -12,9 +12,9 @@ from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.learner import convlstm_learner, forecast
 from convlstm_nb.losses import FrameMSE
 from convlstm_nb.models.forecaster import EncoderForecaster, NextFrameForecaster
-from convlstm_nb.models.motion import LagrangianForecaster
-from convlstm_nb.models.period import PeriodicForecaster
-from convlstm_nb.windows import StreamChunks
+from convlstm_nb.models.lagrangian import LagrangianForecaster
+from convlstm_nb.models.periodic import PeriodicForecaster
+from convlstm_nb.data.windows import StreamChunks
 
 def row(what, wanted, got, passed): return dict(what=what, wanted=wanted, got=got, passed=bool(passed))
 

@@ -8,7 +8,7 @@ import multiprocessing, os, random, signal, sys, time
 import numpy as np, torch
 from fastai.callback.core import Callback
 from convlstm_nb import cli, presets, runs
-from convlstm_nb.mnist import MovingMNIST
+from convlstm_nb.data.moving_mnist import MovingMNIST
 from convlstm_nb.resume import TrainingCheckpoint
 
 MOTION = dict(size=16, digit_size=8, n_digits=1, context=3, horizon=3, speed=(1,2))

@@ -8,7 +8,7 @@ __all__ = ['CELLS', 'LARGEST', 'NO_CLIMATOLOGY', 'advection', 'lagrangian_persis
 
 # %% ../nbs/22_baselines.ipynb #c3
 import torch
-from .checks import refusal, whole
+from .checks import arg_error, check_int
 from .metrics import last_seen
 from .models.lagrangian import displacements, motion, moved, moved_each, phase_shift
 
@@ -20,11 +20,11 @@ def advection(
 ): # `(B,horizon,C,H,W)`
     "Forecast that the last frame moves on as it has moved since the middle one"
     T = x.shape[1]
-    if T < 2: raise refusal('x', 'at least two known frames, to see a motion', T)
+    if T < 2: raise arg_error('x', 'at least two known frames, to see a motion', T)
     dtype,middle = torch.promote_types(x.dtype, torch.float32),(T-1)//2
     a,b = (last_seen(f).to(dtype) for f in (x[:,:middle+1],x))
     speed = phase_shift(a, b, subpixel)/(T-1-middle)
-    steps = torch.arange(1, whole('horizon', horizon)+1, device=x.device, dtype=dtype)
+    steps = torch.arange(1, check_int('horizon', horizon)+1, device=x.device, dtype=dtype)
     shift = speed[:,None]*steps[:,None]                                  # (B,horizon,2)
     each  = b[:,None].expand(-1, horizon, *b.shape[1:])
     return moved(each.flatten(0,1), shift.flatten(0,1)).unflatten(0, each.shape[:2]).to(x.dtype)
@@ -36,8 +36,8 @@ def lagrangian_persistence(
 ): # `(B,horizon,C,H,W)`
     "Forecast that the last frame moves on along the motion near each pixel"
     T = x.shape[1]
-    if T < 2: raise refusal('x', 'at least two known frames, to see a motion', T)
-    whole('horizon', horizon)
+    if T < 2: raise arg_error('x', 'at least two known frames, to see a motion', T)
+    check_int('horizon', horizon)
     seen = torch.stack([last_seen(x[:,:t+1]) for t in range(T)], 1).to(torch.promote_types(x.dtype, torch.float32))
     return moved_each(seen[:,-1:].expand(-1, horizon, -1, -1, -1), displacements(motion(seen), horizon)).to(x.dtype)
 
@@ -45,7 +45,7 @@ def lagrangian_persistence(
 import numpy as np
 import torch
 from fastcore.basics import store_attr
-from .checks import refusal
+from .checks import arg_error
 from .data.windows import Windows
 
 # %% ../nbs/22_baselines.ipynb #c6
@@ -89,7 +89,7 @@ class Climatology:
                 here = x[at==c].double()
                 total,count = sums.get(c, (0,0))
                 sums[c] = total + here.nansum(0), count + (~here.isnan()).sum(0, dtype=torch.int32)
-        if not sums: raise refusal('pieces', 'at least one', 'none')
+        if not sums: raise arg_error('pieces', 'at least one', 'none')
         pixel = sum(s for s,_ in sums.values())/sum(n for _,n in sums.values())
         pixel = torch.where(pixel.isnan(), pixel.nanmean().nan_to_num(), pixel)
         return cls({c: torch.where(n>0, s/n, pixel).float() for c,(s,n) in sums.items()}, cycles)
@@ -100,7 +100,7 @@ class Climatology:
         "Forecast what is usual at these times"
         at = cells(times, self.cycles)
         if new := set(at.ravel().tolist())-self.means.keys():
-            raise refusal('times', f"of a {' and '.join(self.cycles)} that the training has", str(times[at==min(new)][0]))
+            raise arg_error('times', f"of a {' and '.join(self.cycles)} that the training has", str(times[at==min(new)][0]))
         return torch.stack([self.means[c] for c in at.ravel().tolist()]).unflatten(0, times.shape)
 
 # %% ../nbs/22_baselines.ipynb #c20

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DECAYS', 'ForecastHorizon', 'forecast_args', 'ResetState', 'row_starts', 'stateful_layers', 'reset_state',
-           'stream_dls', 'TruncatedBPTT', 'Alone', 'peers', 'true_fraction', 'ScheduledSampling', 'evaluating',
+           'stream_dls', 'TruncatedBPTT', 'SingleProcess', 'peers', 'true_fraction', 'ScheduledSampling', 'evaluating',
            'FreshSequences', 'ForecastPicture', 'KeepBest', 'batch_indices', 'finite_rows', 'SkipNonFinite',
            'autocast_forward', 'Autocast']
 
@@ -18,7 +18,7 @@ from fastcore.basics import store_attr
 from fastai.callback.core import Callback, CancelBatchException, CancelStepException
 from fastai.learner import CastToTensor
 from fastai.data.core import DataLoaders, TfmdDL
-from .checks import flag, one_of, refusal, whole
+from .checks import check_bool, check_choice, arg_error, check_int
 from .layers import ConvLSTM
 from .models.forecaster import NextFrameForecaster
 
@@ -41,7 +41,7 @@ def forecast_args(
     if covariates is None: return x,horizon
     inside = getattr(model, 'module', model) # of one that is spread over processes
     try: args = signature(inside.forward).bind(x, horizon, covariates=covariates)
-    except TypeError: raise refusal('model', 'one that takes `covariates`', type(inside).__name__) from None
+    except TypeError: raise arg_error('model', 'one that takes `covariates`', type(inside).__name__) from None
     args.apply_defaults()
     return args.args
 
@@ -91,16 +91,16 @@ class TruncatedBPTT(Callback):
     order = CastToTensor.order + 2 # After mixed precision has begun its part of the batch
     def __init__(self,
         k:int, # Frames in a piece
-    ): self.k = whole('k', k)
+    ): self.k = check_int('k', k)
 
     def before_fit(self):
-        if not stateful_layers(self.model): raise refusal('model', 'one with a stateful ConvLSTM', type(self.model).__name__, 'make it with `stateful=True`')
+        if not stateful_layers(self.model): raise arg_error('model', 'one with a stateful ConvLSTM', type(self.model).__name__, 'make it with `stateful=True`')
 
     def before_batch(self):
         if row_starts(self.dl) is None: reset_state(self.model) # each batch is of whole sequences
         if not self.training: return
         x,y = self.xb[0],self.y
-        if x.shape[1] != y.shape[1]: raise refusal('y', f"{x.shape[1]} frames, one for each of `x`", y.shape[1])
+        if x.shape[1] != y.shape[1]: raise arg_error('y', f"{x.shape[1]} frames, one for each of `x`", y.shape[1])
         T,pieces = x.shape[1],list(zip(x.split(self.k, 1), y.split(self.k, 1)))
         self.done = 0.
         for x,y in pieces[:-1]:
@@ -116,19 +116,19 @@ class TruncatedBPTT(Callback):
         self.learn.loss      = self.loss_grad.detach() + self.done # what the Recorder writes down
 
 # %% ../nbs/41_callbacks.ipynb #c34
-class Alone:
+class SingleProcess:
     "A process that trains by itself"
     rank,size = 0,1
-    def __repr__(self): return 'Alone()'
+    def __repr__(self): return 'SingleProcess()'
     def most(self, n): return n      # The largest of all processes' numbers
     def of(self, o, rank=0): return o # What process `rank` has
     def gather(self, o): return [o]  # What each process has
 
 def peers(
     learn, # A Learner
-)->Alone: # With a `rank` and a `size`
+)->SingleProcess: # With a `rank` and a `size`
     "The processes that train with this one"
-    return vars(learn).get('peers', Alone())
+    return vars(learn).get('peers', SingleProcess())
 
 # %% ../nbs/41_callbacks.ipynb #c37
 DECAYS = {
@@ -143,7 +143,7 @@ def true_fraction(
     decay:str='linear', # 'linear', 'exponential' or 'sigmoid'
 )->float: # From 1 to 0
     "How often to feed the true frame"
-    one_of('decay', decay, list(DECAYS)); whole('step', step, 0); whole('steps', steps)
+    check_choice('decay', decay, list(DECAYS)); check_int('step', step, 0); check_int('steps', steps)
     return DECAYS[decay](step/steps) if step < steps else 0.
 
 # %% ../nbs/41_callbacks.ipynb #c41
@@ -158,10 +158,10 @@ class ScheduledSampling(Callback):
         step:int=0, # Batches seen before, in a run that is resumed
     ):
         store_attr()
-        true_fraction(step, steps, decay); whole('seed', seed, 0); flag('reverse', reverse)
+        true_fraction(step, steps, decay); check_int('seed', seed, 0); check_bool('reverse', reverse)
 
     def before_fit(self):
-        if not isinstance(self.model, NextFrameForecaster): raise refusal('model', 'a NextFrameForecaster', type(self.model).__name__)
+        if not isinstance(self.model, NextFrameForecaster): raise arg_error('model', 'a NextFrameForecaster', type(self.model).__name__)
 
     def before_batch(self):
         if not self.training: return
@@ -284,7 +284,7 @@ class SkipNonFinite(Callback):
     order = CastToTensor.order # Before mixed precision begins its part of the batch, and before pieces of it are learned
     def __init__(self,
         in_a_row:int=10, # Bad batches after each other that stop the training
-    ): self.in_a_row,self.good,self.bad = whole('in_a_row', in_a_row),0,0
+    ): self.in_a_row,self.good,self.bad = check_int('in_a_row', in_a_row),0,0
 
     def before_fit(self): # a search for the learning rate goes where the loss breaks, and forecasts are asked for whatever comes in
         self.run = not hasattr(self.learn, 'lr_finder') and not hasattr(self.learn, 'gather_preds')
@@ -348,7 +348,7 @@ class SkipNonFinite(Callback):
 import torch
 from fastai.callback.core import Callback
 from fastai.torch_core import apply
-from .checks import refusal
+from .checks import arg_error
 
 # %% ../nbs/41_callbacks.ipynb #c10
 def autocast_forward(
@@ -373,7 +373,7 @@ class Autocast(Callback):
     def before_fit(self):
         self.remove()
         odd = {p.dtype for p in self.model.parameters()} - {torch.float32}
-        if odd: raise refusal('model', 'one with parameters in float32', *odd, 'autocast makes bfloat16 of them where it can', TypeError)
+        if odd: raise arg_error('model', 'one with parameters in float32', *odd, 'autocast makes bfloat16 of them where it can', TypeError)
         self.hooks = autocast_forward(self.model)
 
     def after_fit(self):       self.remove()

@@ -11,7 +11,7 @@ import math
 import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.basics import patch
-from .checks import FLOATS, check_frames, check_state, flag, one_of, per_axis, refusal, whole
+from .checks import FLOATS, check_frames, check_state, check_bool, check_choice, per_axis, arg_error, check_int
 
 # %% ../nbs/02_cell.ipynb #c7
 def lstm_gates(
@@ -66,7 +66,7 @@ def check_room(x, pads, mode):
     "Check that an image is large enough to be padded from its inside"
     least,size = tuple(max(p) + (mode=='reflect') for p in pads), tuple(x.shape[2:])
     if any(s < n for s,n in zip(size, least)):
-        raise refusal('x', f"at least {least} pixels for `padding_mode='{mode}'`", size, 'take a smaller kernel or another mode')
+        raise arg_error('x', f"at least {least} pixels for `padding_mode='{mode}'`", size, 'take a smaller kernel or another mode')
 
 # %% ../nbs/02_cell.ipynb #c19
 class ConvLSTMCell(nn.Module):
@@ -89,24 +89,24 @@ class ConvLSTMCell(nn.Module):
         dtype=None, # Of the parameters
     ):
         super().__init__()
-        self.spatial_dims    = n = one_of('spatial_dims', spatial_dims, [1,2,3])
-        self.in_channels     = whole('in_channels', in_channels, 0)
-        self.hidden_channels = h = whole('hidden_channels', hidden_channels)
+        self.spatial_dims    = n = check_choice('spatial_dims', spatial_dims, [1,2,3])
+        self.in_channels     = check_int('in_channels', in_channels, 0)
+        self.hidden_channels = h = check_int('hidden_channels', hidden_channels)
         self.kernel_size     = per_axis('kernel_size', kernel_size, n)
         self.hidden_kernel_size = _odd(per_axis('hidden_kernel_size', kernel_size if hidden_kernel_size is None else hidden_kernel_size, n), hidden_kernel_size)
         self.dilation        = per_axis('dilation', dilation, n)
-        self.peephole        = one_of('peephole', peephole, [None,'channel','full'])
+        self.peephole        = check_choice('peephole', peephole, [None,'channel','full'])
         self.spatial_size    = _peephole_size(peephole, spatial_size, n)
-        self.padding_mode    = one_of('padding_mode', padding_mode, PADDING_MODES)
-        self.norm            = one_of('norm', norm, [None,'layer','group','batch'])
+        self.padding_mode    = check_choice('padding_mode', padding_mode, PADDING_MODES)
+        self.norm            = check_choice('norm', norm, [None,'layer','group','batch'])
         self.forget_bias     = _finite('forget_bias', forget_bias)
-        if not bias and forget_bias != 1: raise refusal('forget_bias', '1.0 where `bias=False`, since no gate has one', forget_bias)
-        if norm=='batch' and not in_channels: raise refusal('norm', "None, 'layer' or 'group' in a cell without input", "'batch'")
-        kw = dict(device=device, dtype=one_of('dtype', dtype, [None,*FLOATS]))
+        if not bias and forget_bias != 1: raise arg_error('forget_bias', '1.0 where `bias=False`, since no gate has one', forget_bias)
+        if norm=='batch' and not in_channels: raise arg_error('norm', "None, 'layer' or 'group' in a cell without input", "'batch'")
+        kw = dict(device=device, dtype=check_choice('dtype', dtype, [None,*FLOATS]))
         def param(wanted, *shape): return nn.Parameter(torch.empty(*shape, **kw)) if wanted else None
         self.weight_ih   = param(in_channels, 4*h, in_channels, *self.kernel_size)
         self.weight_hh   = param(True, 4*h, h, *self.hidden_kernel_size)
-        self.bias        = param(flag('bias', bias), 4*h)
+        self.bias        = param(check_bool('bias', bias), 4*h)
         for gate in 'ifo': setattr(self, f'weight_c{gate}', param(peephole, h, *self.spatial_size))
         self.norm_weight = param(norm in GROUPS, 4*h)
         self.batch_norm  = BATCH_NORM[n](in_channels, **kw) if norm=='batch' else None
@@ -131,19 +131,19 @@ BATCH_NORM = {1:nn.BatchNorm1d, 2:nn.BatchNorm2d, 3:nn.BatchNorm3d}
 
 def _odd(sides, given):
     if all(k%2 for k in sides): return sides
-    if given is None: raise refusal('hidden_kernel_size', 'given, and odd, where `kernel_size` is even', given)
-    raise refusal('hidden_kernel_size', 'odd, so that the state stays where it is', given)
+    if given is None: raise arg_error('hidden_kernel_size', 'given, and odd, where `kernel_size` is even', given)
+    raise arg_error('hidden_kernel_size', 'odd, so that the state stays where it is', given)
 
 def _peephole_size(peephole, spatial_size, n):
     if peephole=='full':
-        if spatial_size is None: raise refusal('spatial_size', "given for `peephole='full'`, which has a weight for each pixel", None)
+        if spatial_size is None: raise arg_error('spatial_size', "given for `peephole='full'`, which has a weight for each pixel", None)
         return per_axis('spatial_size', spatial_size, n)
-    if spatial_size is not None: raise refusal('spatial_size', f"None for `peephole={peephole!r}`, which fits any size", spatial_size)
+    if spatial_size is not None: raise arg_error('spatial_size', f"None for `peephole={peephole!r}`, which fits any size", spatial_size)
     return (1,)*n
 
 def _finite(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int,float)): raise refusal(name, 'a number', repr(value), error=TypeError)
-    if not math.isfinite(value): raise refusal(name, 'finite', value)
+    if isinstance(value, bool) or not isinstance(value, (int,float)): raise arg_error(name, 'a number', repr(value), error=TypeError)
+    if not math.isfinite(value): raise arg_error(name, 'finite', value)
     return float(value)
 
 # %% ../nbs/02_cell.ipynb #c22
@@ -203,13 +203,13 @@ def start(self:ConvLSTMCell,
         check_frames(x, 'BC', self.in_channels, self.spatial_dims, self.weight_hh)
         batch,size = x.shape[0],tuple(x.shape[2:])
     else:
-        if x is not None: raise refusal('x', 'None in a cell without input (`in_channels=0`)', type(x).__name__)
-        if state is None: raise refusal('state', 'given in a cell without input, since it says where to start', None)
+        if x is not None: raise arg_error('x', 'None in a cell without input (`in_channels=0`)', type(x).__name__)
+        if state is None: raise arg_error('state', 'given in a cell without input, since it says where to start', None)
         h = state[0] if isinstance(state, (tuple,list)) and state else state
         check_frames(h, 'BC', self.hidden_channels, self.spatial_dims, self.weight_hh, 'state: h')
         batch,size = h.shape[0],tuple(h.shape[2:])
     if self.peephole=='full' and size != self.spatial_size:
-        raise refusal('x', f"of the size {self.spatial_size} that `peephole='full'` was made for", size)
+        raise arg_error('x', f"of the size {self.spatial_size} that `peephole='full'` was made for", size)
     if state is None: return self.zero_state(batch, size)
     return check_state(state, (batch,self.hidden_channels,*size), self.weight_hh)
 

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from . import __version__
-from .checks import atomic_path, previous_path, refusal
+from .checks import atomic_path, previous_path, arg_error
 from .models.forecaster import EncoderForecaster, NextFrameForecaster
 from .models.lagrangian import LagrangianForecaster
 from .models.periodic import PeriodicForecaster
@@ -26,7 +26,7 @@ def to_json(
     if isinstance(o, tuple): return {'axes': [to_json(v) for v in o]}
     if isinstance(o, list):  return [to_json(v) for v in o]
     if isinstance(o, dict):
-        if not all(isinstance(k, str) for k in o) or set(o)=={'axes'}: raise refusal('o', 'a dict with names as keys', o, error=TypeError)
+        if not all(isinstance(k, str) for k in o) or set(o)=={'axes'}: raise arg_error('o', 'a dict with names as keys', o, error=TypeError)
         return {k:to_json(v) for k,v in o.items()}
     return o
 
@@ -52,9 +52,9 @@ def read_json(
 ):
     "Read JSON, or say which file is not as it should be"
     try: return from_json(json.loads(Path(path).read_text(encoding='utf-8')))
-    except FileNotFoundError: raise refusal(path, f"a file that `{maker}` wrote", 'nothing there', error=FileNotFoundError) from None
+    except FileNotFoundError: raise arg_error(path, f"a file that `{maker}` wrote", 'nothing there', error=FileNotFoundError) from None
     except (ValueError, RecursionError, AttributeError, TypeError) as e:
-        raise refusal(path, f"JSON that `{maker}` wrote", f"text that is not ({e})") from None
+        raise arg_error(path, f"JSON that `{maker}` wrote", f"text that is not ({e})") from None
 
 # %% ../nbs/43_checkpoint.ipynb #c10
 HEAD  = b'{"__metadata__":{"sha256":"' # How the table of contents begins, after eight bytes that say its length
@@ -77,7 +77,7 @@ def save_tensors(
 ):
     "Write tensors and `meta` into one safetensors file with a checksum, whole or not at all"
     for k,v in tensors.items():
-        if not isinstance(k, str) or not isinstance(v, torch.Tensor): raise refusal('tensors', 'a dict of names and tensors', f"{k!r}: {type(v).__name__}", error=TypeError)
+        if not isinstance(k, str) or not isinstance(v, torch.Tensor): raise arg_error('tensors', 'a dict of names and tensors', f"{k!r}: {type(v).__name__}", error=TypeError)
     copies = {k:v.detach().to('cpu', copy=True).contiguous() for k,v in tensors.items()} # copies, since the format wants none that overlap
     body   = save(copies, {'meta':json.dumps(to_json(meta or {}))})
     entry  = HEAD + ZEROS + b'",    ' # spaces, since the table's length is a multiple of eight
@@ -103,14 +103,14 @@ def load_tensors(
 
 def _load(path):
     "One file of tensors"
-    if not path.is_file(): raise refusal(path, 'a file of tensors', 'nothing there', error=FileNotFoundError)
+    if not path.is_file(): raise arg_error(path, 'a file of tensors', 'nothing there', error=FileNotFoundError)
     data = path.read_bytes()
     size = int.from_bytes(data[:8], 'little')
-    if data[8:AT] != HEAD: raise refusal(path, 'a safetensors file with the checksum that convlstm_nb writes', 'another')
-    if data[AT:AT+len(ZEROS)] != checksum(data): raise refusal(path, 'as it was written', 'a file whose checksum is wrong', 'it is cut or damaged')
+    if data[8:AT] != HEAD: raise arg_error(path, 'a safetensors file with the checksum that convlstm_nb writes', 'another')
+    if data[AT:AT+len(ZEROS)] != checksum(data): raise arg_error(path, 'as it was written', 'a file whose checksum is wrong', 'it is cut or damaged')
     try: return load(data),{**from_json(json.loads(json.loads(data[8:8+size])['__metadata__']['meta']))}
     except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
-        raise refusal(path, 'a safetensors file of convlstm_nb', f"one that cannot be read ({e})") from None
+        raise arg_error(path, 'a safetensors file of convlstm_nb', f"one that cannot be read ({e})") from None
 
 # %% ../nbs/43_checkpoint.ipynb #c21
 MODELS = {m.__name__: m for m in (EncoderForecaster, NextFrameForecaster, LagrangianForecaster, PeriodicForecaster)}
@@ -120,10 +120,10 @@ def build_model(
 ):
     "Build a model from its recipe"
     if not isinstance(spec, dict) or set(spec) != {'class','args'} or not isinstance(spec['args'], dict):
-        raise refusal('model', "a recipe {'class': ..., 'args': {...}}", spec)
-    if spec['args'].keys() & {'device','dtype'}: raise refusal('model', 'a recipe without `device` and `dtype`', spec['args'])
+        raise arg_error('model', "a recipe {'class': ..., 'args': {...}}", spec)
+    if spec['args'].keys() & {'device','dtype'}: raise arg_error('model', 'a recipe without `device` and `dtype`', spec['args'])
     name = spec['class']
-    if not isinstance(name, str) or name not in MODELS: raise refusal('model', f"one of {', '.join(MODELS)}", repr(name))
+    if not isinstance(name, str) or name not in MODELS: raise arg_error('model', f"one of {', '.join(MODELS)}", repr(name))
     try: return MODELS[name](**spec['args'])
     except (TypeError, RuntimeError, MemoryError, OverflowError) as e: raise ValueError(f"`model` is not a recipe for {name}: {e}") from None
 
@@ -147,7 +147,7 @@ def save_model(
 ):
     "Write the weights and the recipe of `model`"
     weights = model.state_dict()
-    if d := difference(weights, spec): raise refusal('model', 'what its recipe builds', d)
+    if d := difference(weights, spec): raise arg_error('model', 'what its recipe builds', d)
     save_tensors(Path(folder)/WEIGHTS, weights, dict(model=spec))
     write_json(Path(folder)/CONFIG, dict(convlstm_nb=__version__, model=spec, **config))
 
@@ -157,12 +157,12 @@ def load_config(
 )->dict: # With at least `model`
     "Read the recipe of a saved model"
     folder = Path(folder)
-    if not folder.is_dir(): raise refusal('run', 'the folder of a trained model', f"{str(folder)!r}, which is no folder", error=FileNotFoundError)
+    if not folder.is_dir(): raise arg_error('run', 'the folder of a trained model', f"{str(folder)!r}, which is no folder", error=FileNotFoundError)
     for name in (CONFIG,WEIGHTS):
         if not (folder/name).is_file():
-            raise refusal('run', 'the folder of a trained model', f"{str(folder)!r}, which has no {name}", 'train one with `convlstm_train`', FileNotFoundError)
+            raise arg_error('run', 'the folder of a trained model', f"{str(folder)!r}, which has no {name}", 'train one with `convlstm_train`', FileNotFoundError)
     config = read_json(folder/CONFIG)
-    if not isinstance(config, dict) or 'model' not in config: raise refusal(folder/CONFIG, 'the config of a model', 'JSON without a `model`')
+    if not isinstance(config, dict) or 'model' not in config: raise arg_error(folder/CONFIG, 'the config of a model', 'JSON without a `model`')
     return config
 
 def load_model(
@@ -173,12 +173,12 @@ def load_model(
     spec = load_config(folder)['model']
     path,want = Path(folder)/WEIGHTS,f"the weights of the model in {CONFIG}"
     weights,meta = load_tensors(path)
-    if meta.get('model') != spec: raise refusal(path, want, f"those of {meta.get('model')}", 'take both files from one run')
+    if meta.get('model') != spec: raise arg_error(path, want, f"those of {meta.get('model')}", 'take both files from one run')
     try: d = difference(weights, spec) # before the model is built: a recipe may claim any size
-    except (ValueError, TypeError) as e: raise refusal(Path(folder)/CONFIG, 'the config of a model', e) from None
-    if d: raise refusal(path, want, d)
+    except (ValueError, TypeError) as e: raise arg_error(Path(folder)/CONFIG, 'the config of a model', e) from None
+    if d: raise arg_error(path, want, d)
     for k,v in weights.items():
-        if not v.isfinite().all(): raise refusal(path, 'finite weights', f"others in {k!r}")
+        if not v.isfinite().all(): raise arg_error(path, 'finite weights', f"others in {k!r}")
     model = build_model(spec)
     model.load_state_dict(weights)
     return model.to(device).eval()

@@ -19,7 +19,7 @@ import torch
 from fastcore.script import anno_parser
 from .checkpoint import load_config
 from .baselines import NO_CLIMATOLOGY
-from .checks import one_of, refusal
+from .checks import check_choice, arg_error
 from .distributed import join
 from .metrics import score_table
 from .experiment import own_preset
@@ -121,9 +121,9 @@ def convlstm_train(
                        model={k:v for k,v in model.items() if v is not None})
         peers = join(device)
         if device is not None: check_device(device)
-        if preset is not None: one_of('preset', preset, list(PRESETS))
+        if preset is not None: check_choice('preset', preset, list(PRESETS))
         for k,v in own.items():
-            if v is not None and data is None: raise refusal(k, 'absent without `--data`', v)
+            if v is not None and data is None: raise arg_error(k, 'absent without `--data`', v)
         started = time.perf_counter()
         if resume is None:
             what   = preset or 'quick' if data is None else own_preset(data, preset or 'own', **own)
@@ -133,7 +133,7 @@ def convlstm_train(
             with abandoned(folder, peers): scores = train_run(what, folder, seed=seed or 0, **options)
         else:
             for k,v in dict(name=name, data=data).items():
-                if v is not None: raise refusal(k, 'absent with `--resume`', repr(v), 'say `--resume NAME`')
+                if v is not None: raise arg_error(k, 'absent with `--resume`', repr(v), 'say `--resume NAME`')
             folder = Path(peers.of(None if peers.rank else str(unfinished(runs, resume))))
             if not peers.rank: print(f"Going on with {folder}/", flush=True)
             with abandoned(folder, peers): scores = resume_run(folder, preset, seed, **options)
@@ -156,7 +156,7 @@ def convlstm_predict(
     "Forecast frames from a file; no targets needed"
     with one_line_errors('convlstm_predict'):
         for k,v in dict(data=data, out=out).items():
-            if v is None: raise refusal(k, 'given', 'nothing', f"say `--{k} FILE`")
+            if v is None: raise arg_error(k, 'given', 'nothing', f"say `--{k} FILE`")
         shape = predict_run(run, data, out, horizon, split_words(key), force, axes)
         print(f"Wrote a forecast of shape {shape} to {out}")
 
@@ -195,7 +195,7 @@ def named_scores(
 )->list: # Names of scores
     "Find the scores that are called so: `'ssim'` is of whatever data range"
     names = list(scores['model'])
-    return [name] if name in names else [k for k in names if k.split('_')[0]==name] or [one_of('score', name, names)]
+    return [name] if name in names else [k for k in names if k.split('_')[0]==name] or [check_choice('score', name, names)]
 
 def split_words(
     text:str, # Words with commas between, or None
@@ -217,12 +217,12 @@ def a_number(
 ):
     "Read a number, or say which option is none"
     try: return kind(text)
-    except ValueError: raise refusal(name, f"{'whole '*(kind is int)}numbers with commas between", repr(text)) from None
+    except ValueError: raise arg_error(name, f"{'whole '*(kind is int)}numbers with commas between", repr(text)) from None
 
 def check_device(
     device:str, # 'cuda', say
 ):
     "Refuse a device that is not there"
-    if device.split(':')[0]=='meta': raise refusal('device', 'one that computes', repr(device))
+    if device.split(':')[0]=='meta': raise arg_error('device', 'one that computes', repr(device))
     try: torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as e: raise refusal('device', 'one that PyTorch can use here', repr(device), str(e).split('\n')[0]) from None
+    except (RuntimeError, AssertionError) as e: raise arg_error('device', 'one that PyTorch can use here', repr(device), str(e).split('\n')[0]) from None

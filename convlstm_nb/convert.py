@@ -11,7 +11,7 @@ import re
 import numpy as np
 import torch, torch.nn.functional as F
 from torch import nn
-from .checks import check_tensor, one_of, per_axis, refusal
+from .checks import check_tensor, check_choice, per_axis, arg_error
 from .cell import ConvLSTMCell
 from .layers import ConvLSTM
 
@@ -21,7 +21,7 @@ def reorder_gates(
     gates:str, # Their order, `'ifog'` say
 )->torch.Tensor: # The same, in the order `i,f,g,o`
     "Bring stacked gates into our order"
-    if sorted(gates) != sorted('ifgo'): raise refusal('gates', "an order of the letters 'i', 'f', 'g', 'o'", repr(gates))
+    if sorted(gates) != sorted('ifgo'): raise arg_error('gates', "an order of the letters 'i', 'f', 'g', 'o'", repr(gates))
     part = dict(zip(gates, w.chunk(4)))
     return torch.cat([part[g] for g in 'ifgo'])
 
@@ -33,7 +33,7 @@ def check_shape(
 ):
     "Check the shape of one weight"
     if w.dim() != len(shape) or any(s is not None and s != n for s,n in zip(shape, w.shape)):
-        raise refusal(key, f"of shape {shape}".replace('None', '*'), tuple(w.shape))
+        raise arg_error(key, f"of shape {shape}".replace('None', '*'), tuple(w.shape))
 
 # %% ../nbs/60_convert.ipynb #c12
 def cell_options(
@@ -53,8 +53,8 @@ def check_weights(
     "Check that all weights are finite numbers of one dtype"
     for k,t in w.items():
         check_tensor(f'{k}{where}', t)
-        if t.dtype != dtype: raise refusal(f'{k}{where}', f"{dtype}, as the others are", t.dtype, error=TypeError)
-        if not t.is_meta and not t.isfinite().all(): raise refusal(f'{k}{where}', 'finite', 'NaN or infinite weights')
+        if t.dtype != dtype: raise arg_error(f'{k}{where}', f"{dtype}, as the others are", t.dtype, error=TypeError)
+        if not t.is_meta and not t.isfinite().all(): raise arg_error(f'{k}{where}', 'finite', 'NaN or infinite weights')
 
 def build(
     weights:list, # One dict for each layer and direction, in `nn.LSTM`'s order
@@ -68,10 +68,10 @@ def build(
     found = {k:[c[k] for c in cells[::directions]] for k in cells[0]} | dict(options or {}, bidirectional=directions==2)
     hidden,reads = [w['weight_hh'].shape[1] for w in weights],[w['weight_ih'].shape[1] for w in weights]
     for k in kwargs.keys() & {*found, 'in_channels', 'hidden_channels', 'num_layers', 'device', 'dtype'}:
-        raise refusal(k, 'absent, since the weights say it', repr(kwargs[k]))
+        raise arg_error(k, 'absent, since the weights say it', repr(kwargs[k]))
     for i in range(directions, len(weights)):
         below = directions*hidden[i - i%directions - directions]
-        if reads[i] != below: raise refusal(f'weights of layer {i//directions}', f"for the {below} channels of the layer below", reads[i])
+        if reads[i] != below: raise arg_error(f'weights of layer {i//directions}', f"for the {below} channels of the layer below", reads[i])
     layer = ConvLSTM(reads[0], hidden[::directions], **found, **kwargs, device=like.device, dtype=like.dtype)
     for w,cell in zip(weights, [c for l in range(layer.num_layers) for c in layer.at(l)]):
         for k,p in cell.named_parameters(): check_shape(k, w[k], *p.shape)
@@ -97,7 +97,7 @@ def _lstm_cells(sd, spatial_dims=2):
         for k,w in zip(('ih','hh'), both): check_shape(f'bias_{k}{t}', w, 4*h)
         cells[-1]['bias'] = sum(both)
     rest = [k for k in sd if re.sub('^(weight|bias)_(ih|hh)', '', k) not in tails]
-    if rest: raise refusal('state_dict', f"of one LSTM, `weight_hh{tails[0]}` and so on", f"`{rest[0]}`")
+    if rest: raise arg_error('state_dict', f"of one LSTM, `weight_hh{tails[0]}` and so on", f"`{rest[0]}`")
     return cells,directions
 
 def _number(s): return int((re.findall(r'\d+', s) or ['0'])[-1])
@@ -116,8 +116,8 @@ def from_lstm(
 )->ConvLSTM: # A layer with 1×1 kernels
     "Make the ConvLSTM that runs `lstm` in every pixel"
     if not isinstance(lstm, (nn.LSTM, nn.LSTMCell)):
-        raise refusal('lstm', 'an `nn.LSTM` or an `nn.LSTMCell`', type(lstm).__name__, error=TypeError)
-    if getattr(lstm, 'proj_size', 0): raise refusal('proj_size', '0: a ConvLSTM has no projection of the state', lstm.proj_size)
+        raise arg_error('lstm', 'an `nn.LSTM` or an `nn.LSTMCell`', type(lstm).__name__, error=TypeError)
+    if getattr(lstm, 'proj_size', 0): raise arg_error('proj_size', '0: a ConvLSTM has no projection of the state', lstm.proj_size)
     if isinstance(lstm, nn.LSTM): kwargs = dict(batch_first=lstm.batch_first, dropout=lstm.dropout) | kwargs
     cells,directions = _lstm_cells({k:w.detach() for k,w in lstm.state_dict().items()}, spatial_dims)
     return build(cells, directions, **kwargs)
@@ -127,12 +127,12 @@ def to_lstm(
     layer:ConvLSTM, # 1×1 kernels, `peephole=None`, `norm=None`, the same hidden channels in all layers
 )->nn.LSTM:
     "Make the `nn.LSTM` that does in one pixel what `layer` does in each"
-    if not isinstance(layer, ConvLSTM): raise refusal('layer', 'a ConvLSTM', type(layer).__name__, error=TypeError)
+    if not isinstance(layer, ConvLSTM): raise arg_error('layer', 'a ConvLSTM', type(layer).__name__, error=TypeError)
     cells,widths = [c for l in range(layer.num_layers) for c in layer.at(l)],set(layer.hidden_channels)
     for c in cells: _plain(c, kernel_size=(1,)*c.spatial_dims, hidden_kernel_size=(1,)*c.spatial_dims)
-    if len(widths) > 1: raise refusal('hidden_channels', 'the same in all layers', layer.hidden_channels)
+    if len(widths) > 1: raise arg_error('hidden_channels', 'the same in all layers', layer.hidden_channels)
     bias,like = cells[0].bias is not None,cells[0].weight_hh
-    if any((c.bias is not None) != bias for c in cells): raise refusal('bias', 'the same in all layers', 'both')
+    if any((c.bias is not None) != bias for c in cells): raise arg_error('bias', 'the same in all layers', 'both')
     lstm = nn.LSTM(layer.in_channels, *widths, layer.num_layers, bias=bias, batch_first=layer.batch_first,
                    dropout=layer.dropout, bidirectional=layer.bidirectional, device=like.device, dtype=like.dtype)
     sd = {}
@@ -147,8 +147,8 @@ def to_lstm(
 def _plain(cell, **wanted):
     "Refuse what other libraries have no place for"
     for k,v in dict(peephole=None, norm=None, **wanted).items():
-        if getattr(cell, k) != v: raise refusal(k, f"{v!r} to be converted", repr(getattr(cell, k)))
-    if not cell.in_channels: raise refusal('in_channels', 'at least 1 to be converted', 0)
+        if getattr(cell, k) != v: raise arg_error(k, f"{v!r} to be converted", repr(getattr(cell, k)))
+    if not cell.in_channels: raise arg_error('in_channels', 'at least 1 to be converted', 0)
 
 # %% ../nbs/60_convert.ipynb #c27
 def widen(
@@ -171,12 +171,12 @@ def check_keras(
     backwards:bool=False, # Is it the second direction of a `Bidirectional`?
 ):
     "Refuse a Keras layer whose outputs we cannot equal"
-    if 'filters' not in config: raise refusal('config', 'of a ConvLSTM1D, 2D or 3D', _some(config))
+    if 'filters' not in config: raise arg_error('config', 'of a ConvLSTM1D, 2D or 3D', _some(config))
     for k,v in KERAS_WANTS.items():
-        if config.get(k, v) != v: raise refusal(k, repr(v), repr(config[k]), KERAS_HINTS.get(k, ''))
-    if set(np.ravel(config.get('strides', 1))) != {1}: raise refusal('strides', '1', config['strides'])
+        if config.get(k, v) != v: raise arg_error(k, repr(v), repr(config[k]), KERAS_HINTS.get(k, ''))
+    if set(np.ravel(config.get('strides', 1))) != {1}: raise arg_error('strides', '1', config['strides'])
     back = config.get('go_backwards', False)
-    if back != backwards: raise refusal('go_backwards', backwards, back, KERAS_HINTS['go_backwards'])
+    if back != backwards: raise arg_error('go_backwards', backwards, back, KERAS_HINTS['go_backwards'])
 
 # %% ../nbs/60_convert.ipynb #c33
 def _keras_cell(config, arrays, backwards=False):
@@ -184,9 +184,9 @@ def _keras_cell(config, arrays, backwards=False):
     check_keras(config, backwards)
     names = ['kernel','recurrent_kernel'] + ['bias']*config.get('use_bias', True)
     if len(arrays) != len(names):
-        raise refusal('weights', f"{len(names)} arrays: {', '.join(names)}", len(arrays), 'build the layer first, by calling it')
+        raise arg_error('weights', f"{len(names)} arrays: {', '.join(names)}", len(arrays), 'build the layer first, by calling it')
     ih,hh,*bias = (torch.tensor(np.asarray(a)) for a in arrays)
-    if ih.dim() not in (3,4,5): raise refusal('kernel', 'of shape (*kernel, in, 4*filters)', tuple(ih.shape))
+    if ih.dim() not in (3,4,5): raise arg_error('kernel', 'of shape (*kernel, in, 4*filters)', tuple(ih.shape))
     h,k = config['filters'],config['kernel_size']
     k = per_axis('kernel_size', tuple(k) if isinstance(k, (list,tuple)) else k, ih.dim()-2)
     check_shape('kernel',           ih, *k, None, 4*h)
@@ -203,17 +203,17 @@ def _keras_options(config):
 def _keras_layer(layer):
     "Cells and options of one Keras layer, one cell for each direction"
     if not isinstance(layer, tuple):
-        if not hasattr(layer, 'get_config'): raise refusal('layers', 'Keras layers, or pairs (config, weights)', type(layer).__name__, error=TypeError)
+        if not hasattr(layer, 'get_config'): raise arg_error('layers', 'Keras layers, or pairs (config, weights)', type(layer).__name__, error=TypeError)
         layer = layer.get_config(),layer.get_weights()
     config,arrays = layer
     config = config.get('config', config) # as in a saved model
     if 'layer' not in config: return [_keras_cell(config, arrays)],_keras_options(config)
-    one_of('merge_mode', config.get('merge_mode', 'concat'), ['concat'])
+    check_choice('merge_mode', config.get('merge_mode', 'concat'), ['concat'])
     fwd = config['layer']['config']
     bwd = (config.get('backward_layer') or dict(config=dict(fwd, go_backwards=True)))['config']
     if fwd.get('data_format') == 'channels_first':
-        raise refusal('data_format', "'channels_last' in a `Bidirectional`, which joins on the last axis", "'channels_first'")
-    if _keras_options(fwd) != _keras_options(bwd): raise refusal('backward_layer', 'made as the forward one', _keras_options(bwd))
+        raise arg_error('data_format', "'channels_last' in a `Bidirectional`, which joins on the last axis", "'channels_first'")
+    if _keras_options(fwd) != _keras_options(bwd): raise arg_error('backward_layer', 'made as the forward one', _keras_options(bwd))
     n = len(arrays)//2
     return [_keras_cell(fwd, arrays[:n]), _keras_cell(bwd, arrays[n:], True)],_keras_options(fwd)
 
@@ -224,11 +224,11 @@ def from_keras(
 )->ConvLSTM:
     "Make the ConvLSTM that equals a `ConvLSTM1D/2D/3D` of Keras, or a stack of them"
     if not isinstance(layers, list): layers = [layers]
-    if not layers: raise refusal('layers', 'at least one', layers)
+    if not layers: raise arg_error('layers', 'at least one', layers)
     cells,options = zip(*map(_keras_layer, layers))
     directions,stateful,dilation = [len(c) for c in cells],[o['stateful'] for o in options],[o['dilation'] for o in options]
-    if len(set(directions)) > 1: raise refusal('layers', 'all `Bidirectional` or none', directions)
-    if len(set(stateful)) > 1:   raise refusal('stateful', 'the same in all layers', stateful)
+    if len(set(directions)) > 1: raise arg_error('layers', 'all `Bidirectional` or none', directions)
+    if len(set(stateful)) > 1:   raise arg_error('stateful', 'the same in all layers', stateful)
     return build([c for pair in cells for c in pair], directions[0], dict(dilation=dilation, stateful=stateful[0]), **kwargs)
 
 # %% ../nbs/60_convert.ipynb #c40
@@ -236,11 +236,11 @@ def to_keras(
     cell:ConvLSTMCell, # With `peephole=None`, `norm=None` and zero padding
 )->tuple: # `(config, weights)`: arguments of a Keras ConvLSTM, and its arrays
     "Make the configuration and the weights of the Keras layer that equals `cell`"
-    if not isinstance(cell, ConvLSTMCell): raise refusal('cell', 'a ConvLSTMCell', type(cell).__name__, 'convert `layer.cells` one by one', TypeError)
+    if not isinstance(cell, ConvLSTMCell): raise arg_error('cell', 'a ConvLSTMCell', type(cell).__name__, 'convert `layer.cells` one by one', TypeError)
     _plain(cell, padding_mode='zeros')
     sides = tuple(map(max, cell.kernel_size, cell.hidden_kernel_size))
     if sides != cell.kernel_size and any(d > 1 for d in cell.dilation):
-        raise refusal('hidden_kernel_size', 'at most `kernel_size` where `dilation` is over 1', cell.hidden_kernel_size)
+        raise arg_error('hidden_kernel_size', 'at most `kernel_size` where `dilation` is over 1', cell.hidden_kernel_size)
     kernels = [widen(w.detach(), sides).cpu().numpy() for w in (cell.weight_ih, cell.weight_hh)]
     weights = [np.moveaxis(w, (0,1), (-1,-2)) for w in kernels] # (4h,in,*k) to (*k,in,4h)
     if cell.bias is not None: weights.append(cell.bias.detach().cpu().numpy())
@@ -263,9 +263,9 @@ def layout_of(
     hits = {name: [k for k in keys if re.fullmatch(p, k)] for name,p in LAYOUTS.items()}
     best = max(hits, key=lambda n: len(hits[n]))
     where = 'say with `prefix` where the ConvLSTM is'
-    if not hits[best]: raise refusal('state_dict', f"in one of the layouts {', '.join(LAYOUTS)}", _some(keys), where)
+    if not hits[best]: raise arg_error('state_dict', f"in one of the layouts {', '.join(LAYOUTS)}", _some(keys), where)
     rest = [k for k in keys if k not in hits[best]]
-    if rest: raise refusal('state_dict', f"of one layout ({best}, by `{hits[best][0]}`)", f"`{rest[0]}`", where)
+    if rest: raise arg_error('state_dict', f"of one layout ({best}, by `{hits[best][0]}`)", f"`{rest[0]}`", where)
     return best
 
 def _by_cell(sd, layout):
@@ -274,7 +274,7 @@ def _by_cell(sd, layout):
     for m in (re.fullmatch(LAYOUTS[layout], k) for k in sd): cells.setdefault(m['cell'], []).append(m)
     if list(cells) == ['']: return cells
     name,*others = sorted({re.sub(r'\d+\.$', '', c) for c in cells})
-    if others: raise refusal('state_dict', 'of one list of cells', f'{name!r}, {others[0]!r}', 'convert them one by one with `prefix`')
+    if others: raise arg_error('state_dict', 'of one list of cells', f'{name!r}, {others[0]!r}', 'convert them one by one with `prefix`')
     order = [f'{name}{l}.' for l in range(len(cells))]
     for c in order:
         if c not in cells: raise ValueError(f"`{c}` is missing among the cells {', '.join(cells)}")
@@ -286,7 +286,7 @@ def _one_conv(sd, cell, gates):
     w = _take(sd, key)
     h = w.shape[0]//4 if w.dim() else 0
     if w.dim() not in (3,4,5) or len(w)%4 or not 0 < h < w.shape[1]:
-        raise refusal(key, 'of shape (4*hidden, in+hidden, *kernel)', tuple(w.shape))
+        raise arg_error(key, 'of shape (4*hidden, in+hidden, *kernel)', tuple(w.shape))
     w = reorder_gates(w, gates)
     out = dict(weight_ih=w[:,:-h], weight_hh=w[:,-h:])
     if bias in sd: check_shape(bias, sd[bias], 4*h); out['bias'] = reorder_gates(sd[bias], gates)
@@ -299,9 +299,9 @@ def _arrows(matches):
     for m in matches:
         src,gate = m['src'] or 'b', (m['gate'] or m['bgate']).replace('g','c')
         arrow = src, gate, 'bias' if m['kind']=='bias' else 'weight'
-        if (src,gate)==('c','c'):      raise refusal('state_dict', 'without a peephole on the candidate, as Eq. 3', f"`{m.string}`")
-        if src=='c' and arrow[2]=='bias': raise refusal('state_dict', 'with peepholes that are products', f"`{m.string}`")
-        if arrow in at: raise refusal('state_dict', 'with one weight for each arrow', f"`{at[arrow]}` and `{m.string}`")
+        if (src,gate)==('c','c'):      raise arg_error('state_dict', 'without a peephole on the candidate, as Eq. 3', f"`{m.string}`")
+        if src=='c' and arrow[2]=='bias': raise arg_error('state_dict', 'with peepholes that are products', f"`{m.string}`")
+        if arrow in at: raise arg_error('state_dict', 'with one weight for each arrow', f"`{at[arrow]}` and `{m.string}`")
         at[arrow] = m.string
     return at
 
@@ -328,12 +328,12 @@ def _eight_convs(sd, cell, matches):
 def _stack(sd, keys, h=None):
     "Stack the convolutions into all gates"
     w = sd[keys[0]]
-    if w.dim() not in (3,4,5): raise refusal(keys[0], 'of shape (hidden, in, *kernel)', tuple(w.shape))
+    if w.dim() not in (3,4,5): raise arg_error(keys[0], 'of shape (hidden, in, *kernel)', tuple(w.shape))
     for k in keys: check_shape(k, sd[k], h or len(w), h or w.shape[1], *w.shape[2:])
     return torch.cat([sd[k] for k in keys])
 
 def _per_channel(key, b, h):
-    if b.numel() != h: raise refusal(key, f"one bias for each of {h} channels", tuple(b.shape))
+    if b.numel() != h: raise arg_error(key, f"one bias for each of {h} channels", tuple(b.shape))
     return b.flatten()
 
 def _peephole(key, w, h, dims):
@@ -347,7 +347,7 @@ def _peephole(key, w, h, dims):
 def _weight(key, w):
     "A weight as a tensor, apart from its graph"
     try: return torch.as_tensor(w).detach()
-    except (TypeError, ValueError, RuntimeError): raise refusal(key, 'a tensor or an array', repr(w)[:60], error=TypeError) from None
+    except (TypeError, ValueError, RuntimeError): raise arg_error(key, 'a tensor or an array', repr(w)[:60], error=TypeError) from None
 
 def from_state_dict(
     state_dict:dict, # Weights in one of `LAYOUTS`
@@ -358,9 +358,9 @@ def from_state_dict(
 )->ConvLSTM:
     "Make the ConvLSTM that these weights belong to"
     if not isinstance(state_dict, dict) or not state_dict or not all(isinstance(k, str) for k in state_dict):
-        raise refusal('state_dict', 'a dict of weights by their names', 'an empty one' if state_dict=={} else type(state_dict).__name__, error=TypeError)
+        raise arg_error('state_dict', 'a dict of weights by their names', 'an empty one' if state_dict=={} else type(state_dict).__name__, error=TypeError)
     sd = {k[len(prefix):]: _weight(k, w) for k,w in state_dict.items() if k.startswith(prefix)}
-    if not sd: raise refusal('prefix', f"the beginning of a name among {_some(state_dict)}", repr(prefix))
+    if not sd: raise arg_error('prefix', f"the beginning of a name among {_some(state_dict)}", repr(prefix))
     layout = layout_of(list(sd))
     if layout=='nn.LSTM': return build(*_lstm_cells(sd), **kwargs)
     cells = _by_cell(sd, layout)

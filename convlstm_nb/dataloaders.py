@@ -15,7 +15,7 @@ from fastai.data.core import DataLoaders
 from fastai.data.block import TransformBlock
 from fastcore.meta import delegates
 from fasttransform import ItemTransform
-from .checks import refusal, whole
+from .checks import arg_error, check_int
 from .plotting import show_forecast, show_frames
 
 # %% ../nbs/40_dataloaders.ipynb #c8
@@ -35,10 +35,10 @@ def frames_of(
 )->TensorFrames: # Floating point, `(T,C,H,W)`
     "Make a sequence of images of `o`"
     try: x = torch.as_tensor(o if isinstance(o, torch.Tensor) else np.asarray(o))
-    except (TypeError, ValueError) as e: raise refusal('o', 'an array of numbers', f"one that torch cannot take ({e})", error=TypeError) from None
-    if x.dim() not in (3,4): raise refusal('o', '(T,H,W) or (T,C,H,W)', f"shape {tuple(x.shape)}")
+    except (TypeError, ValueError) as e: raise arg_error('o', 'an array of numbers', f"one that torch cannot take ({e})", error=TypeError) from None
+    if x.dim() not in (3,4): raise arg_error('o', '(T,H,W) or (T,C,H,W)', f"shape {tuple(x.shape)}")
     if x.dtype==torch.uint8: x = x.float()/255
-    if not x.is_floating_point(): raise refusal('o', 'of a floating-point dtype, or bytes', x.dtype, 'scale it first', TypeError)
+    if not x.is_floating_point(): raise arg_error('o', 'of a floating-point dtype, or bytes', x.dtype, 'scale it first', TypeError)
     return (x[:,None] if x.dim()==3 else x).as_subclass(TensorFrames)
 
 # %% ../nbs/40_dataloaders.ipynb #c13
@@ -56,10 +56,10 @@ def sequence_dls(
 )->DataLoaders: # Ready for a Learner
     "Make fastai DataLoaders of sequences"
     for name,ds in dict(train=train, valid=valid).items():
-        if not len(ds): raise refusal(name, 'a dataset of at least one sequence', 'an empty one')
+        if not len(ds): raise arg_error(name, 'a dataset of at least one sequence', 'an empty one')
         check_item(name, ds[0])
-    whole('num_workers', num_workers, 0)
-    if len(train) < whole('bs', bs): raise refusal('bs', f"at most {len(train)}, the sequences in `train`", bs, "choose a smaller `bs`, or more windows, by a smaller stride")
+    check_int('num_workers', num_workers, 0)
+    if len(train) < check_int('bs', bs): raise arg_error('bs', f"at most {len(train)}, the sequences in `train`", bs, "choose a smaller `bs`, or more windows, by a smaller stride")
     return DataLoaders.from_dsets(train, valid, bs=bs, num_workers=num_workers, device=device, after_item=TypeFrames(), **kwargs)
 
 # %% ../nbs/40_dataloaders.ipynb #c14
@@ -68,11 +68,11 @@ def check_item(
     item, # One item of it
 ):
     "Refuse what is no sequence to learn from"
-    if not isinstance(item, (tuple,list)) or len(item) not in (2,3): raise refusal(name, 'a dataset of pairs (known,next)', f"items of {type(item).__name__}")
+    if not isinstance(item, (tuple,list)) or len(item) not in (2,3): raise arg_error(name, 'a dataset of pairs (known,next)', f"items of {type(item).__name__}")
     if len(item)==2: return
     x,z,y = (np.shape(a) for a in item)
     if len(z)!=4 or z[0] not in (1,x[0]+y[0]) or any(n not in (1,m) for n,m in zip(z[2:], x[-2:])):
-        raise refusal(f'{name}: covariates', f"({x[0]+y[0]},n,{x[-2]},{x[-1]}), of {x[0]} known frames and {y[0]} to forecast, where all axes but n may be 1", f"shape {tuple(z)}")
+        raise arg_error(f'{name}: covariates', f"({x[0]+y[0]},n,{x[-2]},{x[-1]}), of {x[0]} known frames and {y[0]} to forecast, where all axes but n may be 1", f"shape {tuple(z)}")
 
 # %% ../nbs/40_dataloaders.ipynb #c18
 @dispatch

@@ -20,13 +20,13 @@ from fastai.data.load import DataLoader
 from fastai.learner import AvgLoss, AvgMetric
 from fastai.torch_core import default_device, num_distrib, set_seed
 from safetensors.torch import load, save
-from .callbacks import Alone, row_starts
-from .checks import refusal
+from .callbacks import SingleProcess, row_starts
+from .checks import arg_error
 from .learner import ForecastMetric, SequenceLearner
 from .resume import pack, unpack
 
 # %% ../nbs/46_distributed.ipynb #c8
-class Processes(Alone):
+class Processes(SingleProcess):
     "The processes of one training, as one of them sees them"
     def __init__(self,
         device, # On which this process trains
@@ -90,15 +90,15 @@ def _leave():
 # %% ../nbs/46_distributed.ipynb #c13
 def join(
     device=None, # Where to train; fastai's default device if None
-)->Alone: # With a `rank` and a `size`
+)->SingleProcess: # With a `rank` and a `size`
     "Join the processes that a launcher has started; a process that was started by itself stays alone"
-    if num_distrib() < 2: return Alone()
+    if num_distrib() < 2: return SingleProcess()
     try: from accelerate import PartialState
     except ImportError: raise ImportError("several processes need accelerate: pip install 'convlstm_nb[distributed]'") from None
     state = PartialState(cpu=torch.device(device or default_device()).type=='cpu')
     atexit.unregister(_leave)
     atexit.register(_leave)
-    if state.num_processes != num_distrib(): raise refusal('device', 'one on which accelerate starts several processes', f"{state.device}, with {state.num_processes} of {num_distrib()}")
+    if state.num_processes != num_distrib(): raise arg_error('device', 'one on which accelerate starts several processes', f"{state.device}, with {state.num_processes} of {num_distrib()}")
     return Processes(state.device)
 
 # %% ../nbs/46_distributed.ipynb #c19
@@ -109,13 +109,13 @@ class ShardedDL(TfmdDL):
         peers, # The processes
         train:bool=False, # Is it to learn from?
     ):
-        if not isinstance(dl, DataLoader) or not dl.bs or dl.n is None: raise refusal('dls', "fastai DataLoaders with a length and a `bs`, as sequence_dls makes", type(dl).__name__)
+        if not isinstance(dl, DataLoader) or not dl.bs or dl.n is None: raise arg_error('dls', "fastai DataLoaders with a length and a `bs`, as sequence_dls makes", type(dl).__name__)
         streams = row_starts(dl) is not None
         if streams: dl = dl.new(dataset=own_streams(dl.dataset, peers))
         store_attr('dl,peers,train,streams')
         for k in ('bs','n','drop_last','shuffle','dataset','device','pin_memory','num_workers','offs'): setattr(self, k, getattr(dl, k))
         self.fake_l = type(dl.fake_l)(self, **{k:getattr(dl.fake_l, k) for k in ('pin_memory','num_workers','timeout','persistent_workers','pin_memory_device')})
-        if train and not len(self): raise refusal('bs', f"at most {dl.n//peers.size}, what there is for each of {peers.size} processes", dl.bs)
+        if train and not len(self): raise arg_error('bs', f"at most {dl.n//peers.size}, what there is for each of {peers.size} processes", dl.bs)
 
     def mine(self, idxs): # of what all processes take together
         n,r = len(idxs),self.peers.rank
@@ -170,7 +170,7 @@ def summed(m):
 def sums(m):
     "What a metric has added up"
     if not isinstance(m, (ForecastMetric,AvgMetric,AvgLoss)):
-        raise refusal('metrics', 'functions that return a mean over sequences, or a ForecastMetric, where several processes train', type(m).__name__, error=TypeError)
+        raise arg_error('metrics', 'functions that return a mean over sequences, or a ForecastMetric, where several processes train', type(m).__name__, error=TypeError)
     return {k: float(v) if k=='total' else v for k,v in vars(summed(m)).items() if k in ('total','count','pixels','sums')}
 
 # %% ../nbs/46_distributed.ipynb #c31

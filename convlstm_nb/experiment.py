@@ -129,7 +129,7 @@ from fastai.callback.core import Callback
 from fastai.learner import CastToTensor
 from .checkpoint import CONFIG, MODELS
 from .baselines import no_climatology
-from .checks import flag, one_of, refusal, whole
+from .checks import check_bool, check_choice, arg_error, check_int
 from .data.covariates import CYCLES, Covariates, covariates_ahead, fit_covariates, known_part, with_covariates
 from .metrics import persistence
 from .data.readers import free_path, write_frames
@@ -164,11 +164,11 @@ def own_preset(
     **options # What replaces the preset's `data`; None replaces nothing
 )->dict: # With `data`, `model` and `train`
     "Say what to train on"
-    found = OWN_PRESETS[one_of('preset', preset, list(OWN_PRESETS))]
-    for k in options: one_of('options', k, [k for k in OWN_DATA if k!='path'])
+    found = OWN_PRESETS[check_choice('preset', preset, list(OWN_PRESETS))]
+    for k in options: check_choice('options', k, [k for k in OWN_DATA if k!='path'])
     if options.get('covariates') and 'covariates' not in signature(MODELS[found['model']['class']]).parameters:
-        raise refusal('covariates', f"absent with the preset {preset!r}, whose model makes no use of them", options['covariates'], "take the preset 'own'")
-    if options.get('axes') and Path(path).suffix not in ('.npy','.npz'): raise refusal('axes', 'absent for a file that names its axes', repr(options['axes']))
+        raise arg_error('covariates', f"absent with the preset {preset!r}, whose model makes no use of them", options['covariates'], "take the preset 'own'")
+    if options.get('axes') and Path(path).suffix not in ('.npy','.npz'): raise arg_error('axes', 'absent for a file that names its axes', repr(options['axes']))
     data  = found['data'] | {k:v for k,v in options.items() if v is not None} | dict(path=str(Path(path).absolute()))
     return found | dict(data=data, model=own_model(found['model'], data))
 
@@ -204,7 +204,7 @@ def own_parts(
     by,until,start = data['by'],data['train_until'],data['test_from']
     gap = (data['context']+data['horizon']-1)*data['step']+1 if by in ('time','frame') else 0
     if until is None and start is None: return split(records, gap, by)
-    if until is None or start is None: raise refusal('train_until, test_from', 'both given, or none', f"{until}, {start}")
+    if until is None or start is None: raise arg_error('train_until, test_from', 'both given, or none', f"{until}, {start}")
     return [*split(between(records, by, None, until), gap, by, (.85,.15)), between(records, by, start)]
 
 MOST = 10_000 # Frames known, to forecast, or to leave out
@@ -215,17 +215,17 @@ def check_own(
     "Refuse numbers that nothing can be made of, before anything is"
     for k in ('context','horizon','step','stride','test_stride','period'):
         if data[k] is None and k in ('test_stride','period'): continue
-        whole(k, data[k], most=MOST)
+        check_int(k, data[k], most=MOST)
     for k in ('fill','thresholds'):
         if not isinstance(data[k], (list,tuple)) or len(data[k]) > 100 or not all(isinstance(v, float) or type(v) is int and abs(v) < 2**63 for v in data[k]):
-            raise refusal(k, 'a list of at most 100 numbers', str(data[k])[:80])
+            raise arg_error(k, 'a list of at most 100 numbers', str(data[k])[:80])
 
 def own_windows(
     data:dict, # As `OWN_DATA`
 )->dict: # Windows to 'train', 'valid' and 'test' on
     "Cut a file into windows, and refuse what cannot be trained with"
     check_own(data)
-    if data['period'] and data['period'] > data['context']: raise refusal('period', f"at most the context, {data['context']}", data['period'], 'choose a longer context')
+    if data['period'] and data['period'] > data['context']: raise arg_error('period', f"at most the context, {data['context']}", data['period'], 'choose a longer context')
     records = own_records(data)
     mask    = bool(sum(r.missing().any() for r in records)) # goes through all of them: each may be empty
     parts   = dict(zip(('train','valid','test'), own_parts(records, data)))
@@ -283,13 +283,13 @@ def own_config(
     try:
         data = OWN_DATA | config['data']
         check_own(data)
-        if not isinstance(data['path'], str): raise refusal('path', 'a path', data['path'])
-        if not isinstance(data['covariates'], list) or not all(isinstance(n, str) for n in data['covariates']): raise refusal('covariates', 'names', data['covariates'])
-        if not isinstance(config['spacing'], (int,float)): raise refusal('spacing', 'a number', config['spacing'])
-        if not all(isinstance(u, str) for u in config['variables'].values()): raise refusal('variables', 'names and units', config['variables'])
+        if not isinstance(data['path'], str): raise arg_error('path', 'a path', data['path'])
+        if not isinstance(data['covariates'], list) or not all(isinstance(n, str) for n in data['covariates']): raise arg_error('covariates', 'names', data['covariates'])
+        if not isinstance(config['spacing'], (int,float)): raise arg_error('spacing', 'a number', config['spacing'])
+        if not all(isinstance(u, str) for u in config['variables'].values()): raise arg_error('variables', 'names and units', config['variables'])
         ahead = config.get('covariates')
-        return dict(data=data, scaling=Scaling.from_dict(config['scaling']), mask=flag('mask', config['mask']), covariates=None if ahead is None else Covariates.from_dict(ahead))
-    except (LookupError, TypeError, ValueError, AttributeError) as e: raise refusal(path, 'the config of a run on a file', e) from None
+        return dict(data=data, scaling=Scaling.from_dict(config['scaling']), mask=check_bool('mask', config['mask']), covariates=None if ahead is None else Covariates.from_dict(ahead))
+    except (LookupError, TypeError, ValueError, AttributeError) as e: raise arg_error(path, 'the config of a run on a file', e) from None
 
 # %% ../nbs/50_experiment.ipynb #c39
 def check_known(
@@ -298,9 +298,9 @@ def check_known(
 ):
     "Compare a record with the data of the training"
     said,here = config['variables'],{k:str(a.get('units', '')) for k,a in record.variables.items()}
-    if len(said)!=len(here): raise refusal(record.name, f"of {len(said)} variables, as the model was trained with, {', '.join(said)}", f"{len(here)}, {', '.join(here)}", 'choose them by name')
+    if len(said)!=len(here): raise arg_error(record.name, f"of {len(said)} variables, as the model was trained with, {', '.join(said)}", f"{len(here)}, {', '.join(here)}", 'choose them by name')
     for (k,want),(_,got) in zip(said.items(), here.items()):
-        if want and got and want!=got: raise refusal(record.name, f"{k} in {want}, as the model was trained with", got, 'convert it first')
+        if want and got and want!=got: raise arg_error(record.name, f"{k} in {want}, as the model was trained with", got, 'convert it first')
     if record.times is not None and not math.isclose(step := seconds(record.spacing), config['spacing'], rel_tol=.1):
         warnings.warn(f"{record.name} has a frame every {step:g} s, the model was trained with {config['spacing']:g} s", stacklevel=3)
 
@@ -320,16 +320,16 @@ def predict_own(
     own     = own_config(config, folder)
     data    = own['data']
     out     = free_path(out, ('.nc','.npy','.npz'), force)
-    horizon = data['horizon'] if horizon is None else whole('horizon', horizon)
+    horizon = data['horizon'] if horizon is None else check_int('horizon', horizon)
     records = own_records(data, path, variables, axes)
-    if len(records)>1 and out.suffix=='.nc': raise refusal(out, 'a .npy or .npz file for several sequences', 'a .nc file')
+    if len(records)>1 and out.suffix=='.nc': raise arg_error(out, 'a .npy or .npz file for several sequences', 'a .nc file')
     run = model_in_units(model, own['scaling'], own['mask'])
     ys  = []
     for record in records:
         check_known(record, config)
         known = known_part(record)
         x = torch.from_numpy(known_frames(known, data['context'], data['step']))
-        if x.isnan().all(): raise refusal(record.name, f"a file with values in its last {data['context']} frames", 'only missing pixels')
+        if x.isnan().all(): raise arg_error(record.name, f"a file with values in its last {data['context']} frames", 'only missing pixels')
         if x.isnan().any() and not own['mask']: x = torch.where(x.isnan(), persistence(x[None], len(x))[0], x)
         z = [] if own['covariates'] is None else [covariates_ahead(own['covariates'], record, known, data['context'], horizon, data['step'])[None]]
         ys.append(torch.where(x.isnan().all(0), torch.nan, run(x[None], horizon, *z)[0])) # where there is never a value, none is forecast

@@ -17,7 +17,7 @@ import torch, torch.nn.functional as F
 from torch import nn
 from torch.export import Dim
 from . import __version__
-from .checks import atomic_path, flag, one_of, refusal
+from .checks import atomic_path, check_bool, check_choice, arg_error
 from .layers import ConvLSTM
 from .models.forecaster import OUTPUTS, EncoderForecaster, Forecaster, NextFrameForecaster
 from .models.lagrangian import LagrangianForecaster, motion, moved
@@ -244,14 +244,14 @@ def build_form(
     "Put a copy of a model between plain tensors"
     kind = next((k for k in type(model).__mro__ if k in FORMS), None)
     if kind is None or getattr(type(model), 'advance', None) is not getattr(kind, 'advance', None): # it reads other frames
-        raise refusal('model', f"one of {', '.join(k.__name__ for k in FORMS)}", type(model).__name__, error=TypeError)
-    form = one_of('form', form or next(iter(FORMS[kind])), list(FORMS[kind]))
+        raise arg_error('model', f"one of {', '.join(k.__name__ for k in FORMS)}", type(model).__name__, error=TypeError)
+    form = check_choice('form', form or next(iter(FORMS[kind])), list(FORMS[kind]))
     m = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
     if isinstance(m, Forecaster): return FORMS[kind][form](m, **kwargs)
     for k,v in kwargs.items():
-        if v is not None and v: raise refusal(k, 'absent where `model` is a ConvLSTM, which has no units', v)
-    if not m.in_channels:                      raise refusal('model', 'a layer with input', 'one with `in_channels=0`')
-    if m.bidirectional and form=='step': raise refusal('form', "'sequence' where `bidirectional=True`: the future is not known", form)
+        if v is not None and v: raise arg_error(k, 'absent where `model` is a ConvLSTM, which has no units', v)
+    if not m.in_channels:                      raise arg_error('model', 'a layer with input', 'one with `in_channels=0`')
+    if m.bidirectional and form=='step': raise arg_error('form', "'sequence' where `bidirectional=True`: the future is not known", form)
     m.stateful = False # the state goes in and out
     return FORMS[kind][form](m)
 
@@ -395,10 +395,10 @@ def export_model(
 ):
     "Write a model as one file that runs without this library"
     path = Path(path)
-    one_of('suffix of path', path.suffix, ['.onnx','.pt2'])
-    if path.exists() and not flag('force', force): raise refusal('path', 'a new file', f"{str(path)!r}, which exists", 'say `force=True` to replace it', FileExistsError)
+    check_choice('suffix of path', path.suffix, ['.onnx','.pt2'])
+    if path.exists() and not check_bool('force', force): raise arg_error('path', 'a new file', f"{str(path)!r}, which exists", 'say `force=True` to replace it', FileExistsError)
     if path.suffix=='.onnx': need_onnx()
-    f = build_form(model, form, scaling=scaling, fill=fill, mask=flag('mask', mask))
+    f = build_form(model, form, scaling=scaling, fill=fill, mask=check_bool('mask', mask))
     program = trace(f)
     p    = getattr(f.model, 'patch_size', 1)
     args = example(f, batch=3, time=1+least_known(f), horizon=2, height=4*p, width=7*p-(p>1), depth=4, length=5)

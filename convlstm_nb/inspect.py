@@ -8,7 +8,7 @@ __all__ = ['GATES', 'gates_of', 'gate_maps', 'busiest_channel', 'show_gates']
 # %% ../nbs/63_inspect.ipynb #c3
 import numpy as np, torch
 from matplotlib import pyplot as plt
-from .checks import one_of, refusal, whole
+from .checks import check_choice, arg_error, check_int
 from .cell import lstm_gates
 from .layers import ConvLSTM
 from .models.forecaster import EncoderForecaster
@@ -41,7 +41,7 @@ def gate_maps(
     try:
         if isinstance(model, ConvLSTM): return _stacked(_run(model, x)[0])
         if getattr(type(model), 'advance', None) is not EncoderForecaster.advance: # another reads other frames
-            raise refusal('model', 'a ConvLSTM or an EncoderForecaster', type(model).__name__, error=TypeError)
+            raise arg_error('model', 'a ConvLSTM or an EncoderForecaster', type(model).__name__, error=TypeError)
         z,z_ahead   = model.check_covariates(covariates, x, horizon := model.check(x, horizon))
         known,state = _run(model.encoder, model.patches(x, z))
         ahead,_     = _run(model.forecaster, None if z_ahead is None else model.patches(z_ahead), state, horizon)
@@ -49,7 +49,7 @@ def gate_maps(
     finally: model.train(training)
 
 def _run(layer, x, state=None, steps=None):
-    if layer.bidirectional or not layer.batch_first: raise refusal('model', 'of one direction, with `batch_first=True`', layer)
+    if layer.bidirectional or not layer.batch_first: raise arg_error('model', 'of one direction, with `batch_first=True`', layer)
     frames = [None]*steps if x is None else x.unbind(1)
     kept,last = [],[]
     for l,cell in enumerate(layer.cells):
@@ -83,10 +83,10 @@ def show_gates(
     title:str=None,   # Above the figure
 ): # The figure
     "Draw gates and states of one channel over time, as strips"
-    for k in gates: one_of('gates', k, tuple(GATES))
+    for k in gates: check_choice('gates', k, tuple(GATES))
     if channel is None: channel = busiest_channel(maps, sample)
     _,T,C,h,w = maps['c'].shape
-    if whole('channel', channel, 0) >= C: raise refusal('channel', f"less than {C}, the layer's channels", channel)
+    if check_int('channel', channel, 0) >= C: raise arg_error('channel', f"less than {C}, the layer's channels", channel)
     with figure_style():
         axs = strip_axes(len(gates), T, h, w)
         for ax,k in zip(axs, gates):

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import count
 import torch, torch.nn.functional as F
 from torch.fx.experimental.proxy_tensor import make_fx
-from .checks import refusal
+from .checks import arg_error
 from .cell import lstm_gates
 try: import triton, triton.language as tl
 except ImportError: # the kernels are defined all the same, and never run
@@ -543,7 +543,7 @@ def choose_gates(
     elif form is None and like.device.type=='cpu' and large and _has_compiler(): form = 'compiled'
     elif form is None: form = 'eager' if autograd else 'traced'
     if form=='triton' and not (HAS_TRITON and (like.is_cuda or os.environ.get('TRITON_INTERPRET')=='1')):
-        raise refusal('form', "one that runs here ('triton' needs Triton and a GPU)", repr(form))
+        raise arg_error('form', "one that runs here ('triton' needs Triton and a GPU)", repr(form))
     forms = dict(eager=EagerGates, traced=TracedGates, compiled=CompiledGates, triton=TritonGates)
     return forms[form]
 

@@ -13,7 +13,7 @@ import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.meta import delegates
 from fastcore.basics import patch
-from .checks import check_frames, check_state, flag, fraction, per_layer, refusal, whole, _brief
+from .checks import check_frames, check_state, check_bool, check_probability, per_layer, arg_error, check_int, _brief
 from .cell import ConvLSTMCell
 from .scan import scan
 
@@ -47,8 +47,8 @@ class CarriedState:
         "Forget what is carried, for all sequences or for some"
         if self.value is None or rows is None: self.value = None; return
         rows,n = torch.as_tensor(rows),len(self.value[0][0])
-        if rows.dtype != torch.bool: raise refusal('rows', 'bools, one for each sequence', rows.dtype, error=TypeError)
-        if rows.shape != (n,): raise refusal('rows', f"one bool for each of {n} sequences", f"shape {tuple(rows.shape)}")
+        if rows.dtype != torch.bool: raise arg_error('rows', 'bools, one for each sequence', rows.dtype, error=TypeError)
+        if rows.shape != (n,): raise arg_error('rows', f"one bool for each of {n} sequences", f"shape {tuple(rows.shape)}")
         clear = lambda t: t.masked_fill(rows.to(t.device).view(-1, *[1]*(t.dim()-1)), 0)
         self.value = [(clear(h), clear(c)) for h,c in self.value]
 
@@ -83,21 +83,21 @@ class ConvLSTM(nn.Module):
         super().__init__()
         check_options(kwargs)
         hidden = list(hidden_channels) if isinstance(hidden_channels, (list,tuple)) else hidden_channels
-        if isinstance(hidden, list) and num_layers==1: num_layers = whole('length of hidden_channels', len(hidden))
-        n = self.num_layers = whole('num_layers', num_layers)
-        self.in_channels       = whole('in_channels', in_channels, 0)
-        self.hidden_channels   = [whole('hidden_channels', h) for h in per_layer('hidden_channels', hidden, n)]
-        self.batch_first       = flag('batch_first', batch_first)
-        self.bidirectional     = flag('bidirectional', bidirectional)
-        self.dropout           = fraction('dropout', dropout)
-        self.recurrent_dropout = fraction('recurrent_dropout', recurrent_dropout)
-        self.checkpoint_every  = None if checkpoint_every is None else whole('checkpoint_every', checkpoint_every)
-        self.stateful          = flag('stateful', stateful)
-        if stateful and bidirectional: raise refusal('stateful', 'False when `bidirectional=True`: the future is not known yet', True)
+        if isinstance(hidden, list) and num_layers==1: num_layers = check_int('length of hidden_channels', len(hidden))
+        n = self.num_layers = check_int('num_layers', num_layers)
+        self.in_channels       = check_int('in_channels', in_channels, 0)
+        self.hidden_channels   = [check_int('hidden_channels', h) for h in per_layer('hidden_channels', hidden, n)]
+        self.batch_first       = check_bool('batch_first', batch_first)
+        self.bidirectional     = check_bool('bidirectional', bidirectional)
+        self.dropout           = check_probability('dropout', dropout)
+        self.recurrent_dropout = check_probability('recurrent_dropout', recurrent_dropout)
+        self.checkpoint_every  = None if checkpoint_every is None else check_int('checkpoint_every', checkpoint_every)
+        self.stateful          = check_bool('stateful', stateful)
+        if stateful and bidirectional: raise arg_error('stateful', 'False when `bidirectional=True`: the future is not known yet', True)
         if dropout and n==1: warnings.warn('`dropout` acts between layers, so it does nothing in a single one', stacklevel=2)
         for k in ('spatial_dims','device','dtype'):
             v = kwargs.get(k)
-            if isinstance(v, list) and any(o != v[0] for o in v): raise refusal(k, 'the same for all layers', v)
+            if isinstance(v, list) and any(o != v[0] for o in v): raise arg_error(k, 'the same for all layers', v)
         options = {k: per_layer(k, v, n) for k,v in dict(kwargs, kernel_size=kernel_size).items()}
         reads = [self.in_channels] + [h*self.directions for h in self.hidden_channels]
         def cells(): return nn.ModuleList(ConvLSTMCell(reads[l], self.hidden_channels[l], **{k:v[l] for k,v in options.items()})
@@ -116,7 +116,7 @@ class ConvLSTM(nn.Module):
         return_all_layers:bool=False, # Return the outputs of all layers, as a list?
     ): # Output `(B,T,hidden_channels,*size)`, and the state, a list of `(h,c)`
         "Run over `x`"
-        flag('return_all_layers', return_all_layers)
+        check_bool('return_all_layers', return_all_layers)
         if x is not None: x = self.check_sequence(x)
         batch,size = self.like(x, state)
         steps,valid = self.check_steps(x, steps, batch, lengths)
@@ -140,7 +140,7 @@ def check_options(
     known = signature(ConvLSTM).parameters
     for k in options.keys() - known.keys():
         near = get_close_matches(k, known, 1)
-        raise refusal(k, 'an argument of ConvLSTM', 'an unexpected keyword', f"perhaps `{near[0]}`" if near else '', TypeError)
+        raise arg_error(k, 'an argument of ConvLSTM', 'an unexpected keyword', f"perhaps `{near[0]}`" if near else '', TypeError)
 
 @patch(as_prop=True)
 def directions(self:ConvLSTM):
@@ -175,7 +175,7 @@ def channel_mask(
 @patch
 def check_sequence(self:ConvLSTM, x):
     "Check `x` and bring it to `(B,T,C,*size)`"
-    if not self.in_channels: raise refusal('x', 'None where `in_channels=0`', type(x).__name__)
+    if not self.in_channels: raise arg_error('x', 'None where `in_channels=0`', type(x).__name__)
     check_frames(x, 'BTC' if self.batch_first else 'TBC', self.in_channels, self.spatial_dims, self.cells[0].weight_hh)
     return x if self.batch_first else x.transpose(0,1)
 
@@ -183,9 +183,9 @@ def check_sequence(self:ConvLSTM, x):
 def like(self:ConvLSTM, x, state):
     "Batch size and image size, from the input or from the state"
     if x is not None: return x.shape[0],tuple(x.shape[3:])
-    if self.in_channels: raise refusal('x', 'a tensor; only a layer with `in_channels=0` runs without', None)
+    if self.in_channels: raise arg_error('x', 'a tensor; only a layer with `in_channels=0` runs without', None)
     if state is None: state = self.carried.value
-    if state is None: raise refusal('state', 'given where `x` is None, since it says where to start', None)
+    if state is None: raise arg_error('state', 'given where `x` is None, since it says where to start', None)
     h = check_state_list(state, self.num_layers*self.directions)[0][0]
     check_frames(h, 'BC', self.hidden_channels[0], self.spatial_dims, self.cells[0].weight_hh, 'state[0]: h')
     return h.shape[0],tuple(h.shape[2:])
@@ -193,10 +193,10 @@ def like(self:ConvLSTM, x, state):
 @patch
 def check_steps(self:ConvLSTM, x, steps, batch, lengths):
     "How many steps to run, and which frames of each sequence are real"
-    if x is None: steps = whole('steps', steps) if steps is not None else None
-    elif steps is not None and whole('steps', steps) != x.shape[1]: raise refusal('steps', f"None or {x.shape[1]}, the frames of `x`", steps)
+    if x is None: steps = check_int('steps', steps) if steps is not None else None
+    elif steps is not None and check_int('steps', steps) != x.shape[1]: raise arg_error('steps', f"None or {x.shape[1]}, the frames of `x`", steps)
     else: steps = x.shape[1]
-    if steps is None: raise refusal('steps', 'given where `x` is None', None)
+    if steps is None: raise arg_error('steps', 'given where `x` is None', None)
     if lengths is None: return steps,None
     lengths = check_lengths(lengths, batch, steps)
     return steps, torch.arange(steps, device='cpu')[None].lt(lengths[:,None]).to(self.cells[0].weight_hh.device)
@@ -208,7 +208,7 @@ def start(self:ConvLSTM, state, batch, size):
     if state is None and self.stateful: state = self.carried.get(batch, size)
     for cell in cells:
         if cell.peephole=='full' and cell.spatial_size != size:
-            raise refusal('x', f"of the size {cell.spatial_size} that `peephole='full'` was made for", size)
+            raise arg_error('x', f"of the size {cell.spatial_size} that `peephole='full'` was made for", size)
     if state is None: return [cell.zero_state(batch, size) for cell in cells]
     state = check_state_list(state, len(cells))
     return [check_state(s, (batch,cell.hidden_channels,*size), cell.weight_hh, f"state[{i}]")
@@ -220,11 +220,11 @@ def check_state_list(
 )->list:
     "Check that `state` is a list of `n` pairs"
     want = f"a list of {n} pairs (h,c), one for each layer and direction"
-    if not isinstance(state, (list,tuple)): raise refusal('state', want, type(state).__name__, error=TypeError)
+    if not isinstance(state, (list,tuple)): raise arg_error('state', want, type(state).__name__, error=TypeError)
     bare = any(isinstance(s, torch.Tensor) for s in state)
-    if len(state) != n or bare: raise refusal('state', want, _brief(state), 'put the pair into a list, `[(h,c)]`' if bare and n==1 else '')
+    if len(state) != n or bare: raise arg_error('state', want, _brief(state), 'put the pair into a list, `[(h,c)]`' if bare and n==1 else '')
     if any(not isinstance(s, (list,tuple)) or len(s) != 2 for s in state):
-        raise refusal('state', want, f"a list of {', '.join(map(_brief, state))}", error=TypeError)
+        raise arg_error('state', want, f"a list of {', '.join(map(_brief, state))}", error=TypeError)
     return state
 
 def check_lengths(
@@ -234,13 +234,13 @@ def check_lengths(
 )->torch.Tensor: # `(B,)`
     "Check that each length is from 1 to `steps`"
     if not isinstance(lengths, torch.Tensor):
-        if isinstance(lengths, (str,set,dict)) or not hasattr(lengths, '__iter__'): raise refusal('lengths', 'a list or a tensor', repr(lengths), error=TypeError)
-        lengths = torch.tensor([whole('lengths', n, 0) for n in lengths], dtype=torch.int64, device='cpu')
-    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype==torch.bool: raise refusal('lengths', 'whole numbers', lengths.dtype, error=TypeError)
-    if lengths.device.type != 'cpu': raise refusal('lengths', 'on the CPU', lengths.device, 'a check of its values would stall the device')
-    if lengths.shape != (batch,): raise refusal('lengths', f"of shape ({batch},), one for each sequence", f"shape {tuple(lengths.shape)}")
+        if isinstance(lengths, (str,set,dict)) or not hasattr(lengths, '__iter__'): raise arg_error('lengths', 'a list or a tensor', repr(lengths), error=TypeError)
+        lengths = torch.tensor([check_int('lengths', n, 0) for n in lengths], dtype=torch.int64, device='cpu')
+    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype==torch.bool: raise arg_error('lengths', 'whole numbers', lengths.dtype, error=TypeError)
+    if lengths.device.type != 'cpu': raise arg_error('lengths', 'on the CPU', lengths.device, 'a check of its values would stall the device')
+    if lengths.shape != (batch,): raise arg_error('lengths', f"of shape ({batch},), one for each sequence", f"shape {tuple(lengths.shape)}")
     if torch.compiler.is_compiling(): return lengths # values are not known in a trace
-    if batch and not 1 <= lengths.min() <= lengths.max() <= steps: raise refusal('lengths', f"from 1 to {steps}, the frames of `x`", lengths.tolist())
+    if batch and not 1 <= lengths.min() <= lengths.max() <= steps: raise arg_error('lengths', f"from 1 to {steps}, the frames of `x`", lengths.tolist())
     return lengths
 
 # %% ../nbs/05_layers.ipynb #c58
@@ -266,11 +266,11 @@ def unroll(self:ConvLSTM,
     state:list=None, # One `(h,c)` for each layer; zeros if None
 ): # Output `(B,len(keep),hidden_channels,*size)`, and the state
     "Feed one frame at every one of `steps`"
-    if not self.in_channels: raise refusal('in_channels', 'at least 1 to feed a frame', 0, 'call the layer itself, `layer(None, state, steps=...)`')
+    if not self.in_channels: raise arg_error('in_channels', 'at least 1 to feed a frame', 0, 'call the layer itself, `layer(None, state, steps=...)`')
     check_frames(x, 'BC', self.in_channels, self.spatial_dims, self.cells[0].weight_hh)
-    steps,dim = whole('steps', steps), 1 if self.batch_first else 0
-    if keep is not None and not isinstance(keep, (list,tuple,range)): raise refusal('keep', 'a list of steps', repr(keep), error=TypeError)
-    keep = list(range(steps)) if keep is None else [whole('keep', k, 0) for k in keep]
-    if not keep or max(keep) >= steps: raise refusal('keep', f"a list of steps from 0 to {steps-1}", keep)
+    steps,dim = check_int('steps', steps), 1 if self.batch_first else 0
+    if keep is not None and not isinstance(keep, (list,tuple,range)): raise arg_error('keep', 'a list of steps', repr(keep), error=TypeError)
+    keep = list(range(steps)) if keep is None else [check_int('keep', k, 0) for k in keep]
+    if not keep or max(keep) >= steps: raise arg_error('keep', f"a list of steps from 0 to {steps-1}", keep)
     out,state = self(x.unsqueeze(dim).expand(*x.shape[:dim], steps, *x.shape[dim:]), state)
     return out.index_select(dim, torch.tensor(keep, device=out.device)), state

@@ -17,7 +17,7 @@ from fastai.callback.schedule import *  # adds fit_one_cycle and lr_find to Lear
 from fastai.callback.training import GradientClip
 from fastai.learner import Learner, Metric
 from fastai.torch_core import num_distrib, to_detach
-from .checks import refusal, whole
+from .checks import arg_error, check_int
 from .losses import FrameBCE, FrameMSE, sequence_cross_entropy
 from .metrics import ForecastScores, frame_mae, frame_mse
 from .models.forecaster import EncoderForecaster, Forecaster
@@ -60,7 +60,7 @@ class SequenceLearner(Learner):
         finally: self.fitting,self.first_epoch = False,0
 
     def _do_fit(self):
-        if num_distrib() > 1 and peers(self).size < 2: raise refusal('learn', 'within `learn.distrib_ctx()` where several processes run', 'one outside')
+        if num_distrib() > 1 and peers(self).size < 2: raise arg_error('learn', 'within `learn.distrib_ctx()` where several processes run', 'one outside')
         if self.first_epoch and (bar := getattr(getattr(self, 'progress', None), 'mbar', None)): bar.update(0) # it counts from there
         for self.epoch in range(self.first_epoch, self.n_epoch): self._with_events(self._do_epoch, 'epoch', CancelEpochException)
 
@@ -94,7 +94,7 @@ def convlstm_learner(
 )->SequenceLearner:
     "Put together a Learner that trains a forecaster"
     if model is None: model = new_forecaster(dls, **kwargs)
-    elif kwargs: raise refusal('model', f"None where its arguments are given ({', '.join(kwargs)})", type(model).__name__)
+    elif kwargs: raise arg_error('model', f"None where its arguments are given ({', '.join(kwargs)})", type(model).__name__)
     else: check_channels(dls, model)
     if loss_func is None: loss_func = LOSSES[model.output]()
     if metrics is None: metrics = frame_scores(loss_func) + [sequence_cross_entropy]*(loss_func.output=='sigmoid')
@@ -115,7 +115,7 @@ def check_channels(
     "Refuse a forecaster that was made for other frames, or without the covariates that there are"
     if not isinstance(model, Forecaster) or not hasattr(dls.train_ds, '__len__'): return
     for k,want in (dict(covariates=0) | channels(dls)).items():
-        if (got := getattr(model, k))!=want: raise refusal(f'model: {k}', f"{want}, as the data have", got, f"make the model with `{k}={want}`")
+        if (got := getattr(model, k))!=want: raise arg_error(f'model: {k}', f"{want}, as the data have", got, f"make the model with `{k}={want}`")
 
 # %% ../nbs/42_learner.ipynb #c30
 class ForecastMetric(Metric):
@@ -146,12 +146,12 @@ def forecast(
     bs:int=32, # Sequences at a time
 )->torch.Tensor: # Frames on the CPU, `(horizon,C,H,W)` or `(B,horizon,C,H,W)`
     "Forecast frames from frames"
-    if not hasattr(model, 'predict'): raise refusal('model', 'a forecaster, with a `predict`', type(model).__name__, error=TypeError)
-    if not isinstance(x, torch.Tensor): raise refusal('x', 'a tensor', type(x).__name__, error=TypeError)
+    if not hasattr(model, 'predict'): raise arg_error('model', 'a forecaster, with a `predict`', type(model).__name__, error=TypeError)
+    if not isinstance(x, torch.Tensor): raise arg_error('x', 'a tensor', type(x).__name__, error=TypeError)
     x = x.as_subclass(torch.Tensor)
-    if x.dim() not in (4,5): raise refusal('x', '(T,C,H,W) or (B,T,C,H,W)', f"shape {tuple(x.shape)}")
+    if x.dim() not in (4,5): raise arg_error('x', '(T,C,H,W) or (B,T,C,H,W)', f"shape {tuple(x.shape)}")
     like,one = next(model.parameters()),x.dim()==4
-    xs    = (x[None] if one else x).split(whole('bs', bs))
+    xs    = (x[None] if one else x).split(check_int('bs', bs))
     zs    = split_covariates(covariates, xs, like)
     with evaluating(model): ys = [model.predict(b.to(like.device), horizon, **z).cpu() for b,z in zip(xs, zs)]
     return torch.cat(ys)[0] if one else torch.cat(ys)

@@ -8,7 +8,7 @@ __all__ = ['hyperparameters', 'summary_writer', 'TensorBoard', 'write_hparams']
 # %% ../nbs/45_logging.ipynb #c5
 import torch
 from .callbacks import ForecastPicture, peers
-from .checks import refusal
+from .checks import arg_error
 from .resume import flat, named
 
 # %% ../nbs/45_logging.ipynb #c11

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from fastcore.meta import delegates
-from .checks import refusal, one_of, whole
+from .checks import arg_error, check_choice, check_int
 
 # %% ../nbs/20_losses.ipynb #c9
 def _plain(t): return t if type(t) is torch.Tensor else t.as_subclass(torch.Tensor)  # fastai's tensor types do not mix
@@ -23,7 +23,7 @@ def paired(
 ): # `(pred,target)` as plain tensors, in float32 or wider
     "Check that `pred` and `target` have one shape, and return them ready for sums"
     if pred.shape != target.shape:
-        raise refusal(name, f"of the shape of `target`, {tuple(target.shape)}", tuple(pred.shape))
+        raise arg_error(name, f"of the shape of `target`, {tuple(target.shape)}", tuple(pred.shape))
     dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
     return tuple(_plain(t).to(dtype) for t in (pred,target))
 
@@ -53,7 +53,7 @@ def _leads(weights):
     "Weights of the lead times, scaled to a mean of 1"
     w = torch.as_tensor(weights, dtype=torch.float32)
     if w.dim()!=1 or not (w>=0).all() or not 0<w.sum()<torch.inf:
-        raise refusal('lead_weights', 'a list of numbers from 0 up, not all 0', weights)
+        raise arg_error('lead_weights', 'a list of numbers from 0 up, not all 0', weights)
     return w/w.mean()
 
 class FrameLoss(nn.Module):
@@ -66,7 +66,7 @@ class FrameLoss(nn.Module):
         lead_weights:list=None, # How much each lead time counts; all the same if None
     ):
         super().__init__()
-        self.reduction    = one_of('reduction', reduction, ('mean','sum','none'))
+        self.reduction    = check_choice('reduction', reduction, ('mean','sum','none'))
         self.weight       = weight
         self.lead_weights = None if lead_weights is None else _leads(lead_weights)
 
@@ -90,7 +90,7 @@ class FrameLoss(nn.Module):
 
     def leads(self, error):
         w = self.lead_weights
-        if len(w) != error.shape[1]: raise refusal('lead_weights', f"one number for each of the {error.shape[1]} frames", len(w))
+        if len(w) != error.shape[1]: raise arg_error('lead_weights', f"one number for each of the {error.shape[1]} frames", len(w))
         return w.to(error.device).view(1, -1, *[1]*(error.dim()-2))
 
 # %% ../nbs/20_losses.ipynb #c27
@@ -105,7 +105,7 @@ class _OfFrames(FrameLoss):
     @delegates(FrameLoss)
     def __init__(self, reduction='mean', output='identity', **kwargs):
         super().__init__(reduction, **kwargs)
-        self.output = one_of('output', output, ('identity','sigmoid'))
+        self.output = check_choice('output', output, ('identity','sigmoid'))
 
 class FrameMSE(_OfFrames):
     "Squared error per pixel"
@@ -125,7 +125,7 @@ class FrameFocal(FrameLoss):
         **kwargs
     ):
         super().__init__(reduction, **kwargs)
-        if not 0 <= gamma < torch.inf: raise refusal('gamma', 'a number from 0 up', gamma)
+        if not 0 <= gamma < torch.inf: raise arg_error('gamma', 'a number from 0 up', gamma)
         self.gamma = gamma
 
     def error(self, logits, target, seen):
@@ -141,8 +141,8 @@ class BalancedWeight:
         to_units=None,          # Function from the target's units to physical ones; they are the same if None
     ):
         t,w = torch.tensor(thresholds, dtype=torch.float32),torch.tensor(weights, dtype=torch.float32)
-        if not (t.diff()>0).all(): raise refusal('thresholds', 'ascending', thresholds)
-        if len(w) != len(t)+1 or not (w>=0).all(): raise refusal('weights', f"{len(t)+1} numbers from 0 up, one more than thresholds", weights)
+        if not (t.diff()>0).all(): raise arg_error('thresholds', 'ascending', thresholds)
+        if len(w) != len(t)+1 or not (w>=0).all(): raise arg_error('weights', f"{len(t)+1} numbers from 0 up, one more than thresholds", weights)
         self.thresholds,self.weights,self.to_units = t,w,to_units
 
     def __call__(self, target): # What happened
@@ -167,7 +167,7 @@ def ssim_map(
     window:int=11,       # Side of the window
 ): # `(...,H-window+1,W-window+1)`
     "Structural similarity of each window that fits into the frame"
-    if min(target.shape[-2:]) < window: raise refusal('window', f"at most the frame's side, {tuple(target.shape[-2:])}", window)
+    if min(target.shape[-2:]) < window: raise arg_error('window', f"at most the frame's side, {tuple(target.shape[-2:])}", window)
     lead,(x,y) = target.shape[:-2],(t.flatten(0,-3) for t in (pred,target))
     level = y.detach().mean((-1,-2), keepdim=True)  # differences of squares of large numbers would lose everything
     u,v   = x-level,y-level
@@ -194,8 +194,8 @@ class FrameSSIM(_OfFrames):
         **kwargs
     ):
         super().__init__(reduction, **kwargs)
-        if not whole('window', window)%2: raise refusal('window', 'odd', window)
-        if not 0 < data_range < torch.inf: raise refusal('data_range', 'a number above 0', data_range)
+        if not check_int('window', window)%2: raise arg_error('window', 'odd', window)
+        if not 0 < data_range < torch.inf: raise arg_error('data_range', 'a number above 0', data_range)
         self.data_range,self.window = data_range,window
 
     def _centred(self, x): return F.pad(x, [self.window//2]*4)
@@ -224,10 +224,10 @@ class LossSum(nn.Module):
         weights:list=None, # One number for each; 1 by default
     ):
         super().__init__()
-        if not losses: raise refusal('losses', 'at least one loss', losses)
+        if not losses: raise arg_error('losses', 'at least one loss', losses)
         if len({l.output for l in losses}) > 1:
-            raise refusal('losses', 'of one output', [l.output for l in losses], "say `output='sigmoid'` in those of frames")
-        if weights is not None and len(weights)!=len(losses): raise refusal('weights', f"{len(losses)} numbers", weights)
+            raise arg_error('losses', 'of one output', [l.output for l in losses], "say `output='sigmoid'` in those of frames")
+        if weights is not None and len(weights)!=len(losses): raise arg_error('weights', f"{len(losses)} numbers", weights)
         self.losses,self.weights = nn.ModuleList(losses),list(weights or [1.]*len(losses))
 
     @property

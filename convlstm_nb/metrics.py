@@ -12,7 +12,7 @@ __all__ = ['EPS', 'SCORES', 'TRIVIAL', 'SCORE_TITLES', 'PERFECT', 'COUNTED', 'fr
 import csv, math, torch
 from pathlib import Path
 from fastcore.basics import store_attr
-from .checks import atomic_path, refusal, whole
+from .checks import atomic_path, arg_error, check_int
 from .losses import observed
 
 # %% ../nbs/21_metrics.ipynb #c7
@@ -111,7 +111,7 @@ class ForecastScores:
         pred,target,seen = observed(_double(pred.detach()), _double(target))
         new    = {n: self.scores[n].count(pred, target, seen) for n in (self.sums or self.scores)}
         frames = next((s.shape[1] for s in self.sums.values()), pred.shape[1])
-        if pred.shape[1] != frames: raise refusal('pred', f"of {frames} frames, as in the batches before", pred.shape[1])
+        if pred.shape[1] != frames: raise arg_error('pred', f"of {frames} frames, as in the batches before", pred.shape[1])
         self.count  += len(pred)
         self.pixels += target[:,0].numel()
         self.sums    = {n: s + self.sums.get(n,0) for n,s in new.items() if s is not None}
@@ -127,7 +127,7 @@ def black(
     horizon:int, # Frames to forecast
 ): # `(B,horizon,C,H,W)`
     "Forecast that there is nothing"
-    return torch.zeros_like(x[:,:1]).expand(-1, whole('horizon', horizon), *x.shape[2:])
+    return torch.zeros_like(x[:,:1]).expand(-1, check_int('horizon', horizon), *x.shape[2:])
 
 def last_seen(
     x, # Known frames, `(B,T,C,H,W)`; NaN where a pixel is missing
@@ -144,24 +144,24 @@ def persistence(
     horizon:int, # Frames to forecast
 ): # `(B,horizon,C,H,W)`
     "Forecast that nothing moves: the last frame, again and again"
-    return last_seen(x)[:,None].expand(-1, whole('horizon', horizon), *x.shape[2:])
+    return last_seen(x)[:,None].expand(-1, check_int('horizon', horizon), *x.shape[2:])
 
 # %% ../nbs/21_metrics.ipynb #c36
 class PeriodicPersistence:
     "Forecast what was one period ago, again and again"
     def __init__(self,
         period:int, # Frames, at most as many as are known
-    ): self.period = whole('period', period)
+    ): self.period = check_int('period', period)
 
     def __call__(self,
         x,           # Known frames, `(B,T,C,H,W)`
         horizon:int, # Frames to forecast
     ): # `(B,horizon,C,H,W)`
         "Forecast the last period"
-        if x.shape[1] < self.period: raise refusal('period', f"at most {x.shape[1]}, the frames that are known", self.period)
+        if x.shape[1] < self.period: raise arg_error('period', f"at most {x.shape[1]}, the frames that are known", self.period)
         cycle = x[:,-self.period:]
         if cycle.isnan().any(): cycle = torch.where(cycle.isnan(), last_seen(x)[:,None], cycle)
-        return cycle[:,torch.arange(whole('horizon', horizon))%self.period]
+        return cycle[:,torch.arange(check_int('horizon', horizon))%self.period]
 
 # %% ../nbs/21_metrics.ipynb #c39
 class MeanFrame:
@@ -179,7 +179,7 @@ class MeanFrame:
         for _,y in batches:
             y = _double(y.as_subclass(torch.Tensor)).cpu()
             count,total = count + (~y.isnan()).sum((0,1)), total + y.nansum((0,1))
-        if isinstance(count, int): raise refusal('batches', 'at least one batch', 'none')
+        if isinstance(count, int): raise arg_error('batches', 'at least one batch', 'none')
         mean = total/count
         return cls(torch.where(mean.isnan(), mean.nanmean().nan_to_num(), mean).float())
 
@@ -189,7 +189,7 @@ class MeanFrame:
     ): # `(B,horizon,C,H,W)`
         "Forecast the mean image"
         frame = self.frame.to(x.device)
-        return frame.expand(len(x), whole('horizon', horizon), *frame.shape)
+        return frame.expand(len(x), check_int('horizon', horizon), *frame.shape)
 
 # %% ../nbs/21_metrics.ipynb #c44
 TRIVIAL = ('black','mean','climatology','persistence','periodic','advection','lagrangian')
@@ -213,7 +213,7 @@ def score_forecasts(
         for name,fn in forecasts.items():
             pred = fn(x, y.shape[1])
             want = f"functions that return the shape of `y`, {tuple(y.shape)}"
-            if pred.shape != y.shape: raise refusal('forecasts', want, f"{tuple(pred.shape)} from {name!r}")
+            if pred.shape != y.shape: raise arg_error('forecasts', want, f"{tuple(pred.shape)} from {name!r}")
             totals[name].update(pred, y)
     return {name: s.compute() for name,s in totals.items()}
 
@@ -255,7 +255,7 @@ def best_trivial(
     means = {n: _mean(scores, n, score) for n in TRIVIAL if score in scores.get(n,())}
     means = {n: m for n,m in means.items() if not math.isnan(m)}
     if not means:
-        raise refusal('scores', f"a dict with {score!r} of at least one of {', '.join(TRIVIAL)}", ', '.join(scores) or 'none')
+        raise arg_error('scores', f"a dict with {score!r} of at least one of {', '.join(TRIVIAL)}", ', '.join(scores) or 'none')
     return (max if perfect(score) else min)(means, key=means.get)
 
 def skill(
@@ -294,7 +294,7 @@ def score_table(
 )->str: # A title, and one row for each forecast
     "Write one score of all forecasts as a table, lead times across"
     names = [n for n in scores if score in scores[n]]
-    if not names: raise refusal('scores', f"a dict with {score!r} of at least one forecast", ', '.join(scores) or 'none')
+    if not names: raise arg_error('scores', f"a dict with {score!r} of at least one forecast", ', '.join(scores) or 'none')
     best    = perfect(score)
     means   = {n: _mean(scores, n, score) for n in names}
     trivial = any(n in TRIVIAL and not math.isnan(means[n]) for n in names)
@@ -321,7 +321,7 @@ def save_scores(
 
 # %% ../nbs/21_metrics.ipynb #c3
 import math, torch
-from .checks import refusal
+from .checks import arg_error
 from .losses import ssim_map, whole_windows
 
 
@@ -331,7 +331,7 @@ def image_scores(
     window:int=11,    # Side of SSIM's window
 )->dict: # `{name: Score}`
     "SSIM, for frames that hold its window, and PSNR, where there is an error"
-    if not 0 < data_range < math.inf: raise refusal('data_range', 'a number above 0', data_range)
+    if not 0 < data_range < math.inf: raise arg_error('data_range', 'a number above 0', data_range)
     def ssim(p, y): # sequence by sequence, since it takes ten times the memory of what it compares
         if min(y.shape[-2:])>=window: return [torch.cat([ssim_map(a, b, data_range, window) for a,b in zip(p.split(1), y.split(1))])]
     def psnr(n, s): return torch.where(s>0, 10*torch.log10(data_range**2*n/s), math.nan)
@@ -342,7 +342,7 @@ def image_scores(
 # %% ../nbs/21_metrics.ipynb #c3
 import math, torch
 import torch.nn.functional as F
-from .checks import refusal, whole
+from .checks import arg_error, check_int
 from .losses import whole_windows
 
 
@@ -371,10 +371,10 @@ def rain_scores(
     window:int=9,          # Side of FSS's window, in pixels
 )->dict: # `{'csi_0.5': Score, ...}`
     "CSI, POD, FAR, HSS and FSS at thresholds"
-    whole('window', window)
+    check_int('window', window)
     scores = {}
     for t in thresholds:
-        if isinstance(t, bool) or not isinstance(t, (int,float)) or not math.isfinite(t): raise refusal('thresholds', 'finite numbers', repr(t))
+        if isinstance(t, bool) or not isinstance(t, (int,float)) or not math.isfinite(t): raise arg_error('thresholds', 'finite numbers', repr(t))
         scores |= _scores_at(t, to_units or (lambda x: x), t-slack, window)
     return scores
 
@@ -384,7 +384,7 @@ def _scores_at(name, to_units, at, window):
         p,y = wet(p, y)
         return [p&y, p&~y, ~p&y]
     def fractions(p, y):
-        if min(y.shape[-2:]) < window: raise refusal('window', f"at most the frame's side, {tuple(y.shape[-2:])}", window)
+        if min(y.shape[-2:]) < window: raise arg_error('window', f"at most the frame's side, {tuple(y.shape[-2:])}", window)
         return _fss_terms(*wet(p, y), window)
     fss = Score(fractions, lambda n,e,s: 1-e/s, mask=lambda seen: whole_windows(seen, window))
     return {f'{k}_{name:g}': Score(counts, f) for k,f in COUNTED.items()} | {f'fss_{name:g}_{window}px': fss}

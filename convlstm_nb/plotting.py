@@ -16,7 +16,7 @@ from pathlib import Path
 from matplotlib import animation, pyplot as plt
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageDraw, ImageFont
-from .checks import atomic_path, refusal, whole
+from .checks import atomic_path, arg_error, check_int
 from .metrics import TRIVIAL, percent_gained, perfect, score_title
 
 # %% ../nbs/23_plotting.ipynb #c9
@@ -29,11 +29,11 @@ def as_frames(
     x = torch.as_tensor(x if isinstance(x, torch.Tensor) else np.ascontiguousarray(x)).detach().float().cpu() # torch takes no flipped arrays
     if x.dim()==3: x = x[:,None]
     if x.dim()==4: x = x[None]
-    if x.dim()!=5 or not x.numel(): raise refusal(name, '(T,H,W), (T,C,H,W) or (B,T,C,H,W)', f"shape {tuple(x.shape)}")
+    if x.dim()!=5 or not x.numel(): raise arg_error(name, '(T,H,W), (T,C,H,W) or (B,T,C,H,W)', f"shape {tuple(x.shape)}")
     C = x.shape[2]
     if C==1: return x[:,:,0].numpy()
-    if channel is None: raise refusal(name, 'of one channel', f"{C}", 'pick one, `channel=0` say')
-    if whole('channel', channel, 0) >= C: raise refusal('channel', f"less than {C}, the channels of `{name}`", channel)
+    if channel is None: raise arg_error(name, 'of one channel', f"{C}", 'pick one, `channel=0` say')
+    if check_int('channel', channel, 0) >= C: raise arg_error('channel', f"less than {C}, the channels of `{name}`", channel)
     return x[:,:,channel].numpy()
 
 # %% ../nbs/23_plotting.ipynb #c12
@@ -50,7 +50,7 @@ def forecast_parts(
     for n,x in parts.items():
         t = parts.get('target', x).shape[1] if n=='forecast' else x.shape[1]
         want,got = (b,t,1,h,w),(*x.shape[:2],1,*x.shape[2:])
-        if got != want: raise refusal(n, f"frames {want} to go with the others", got)
+        if got != want: raise arg_error(n, f"frames {want} to go with the others", got)
     return tuple(parts.get(n) for n in ('context','target','forecast'))
 
 # %% ../nbs/23_plotting.ipynb #c15
@@ -131,7 +131,7 @@ def show_frames(
 ): # The axes
     "Draw a sequence as a strip of frames"
     batch = as_frames(frames, 'frames', channel)
-    if len(batch)!=1: raise refusal('frames', 'one sequence', f"{len(batch)}", 'pick one of them, `frames[0]` say')
+    if len(batch)!=1: raise arg_error('frames', 'one sequence', f"{len(batch)}", 'pick one of them, `frames[0]` say')
     strip,middles = frame_strip(batch[0])
     with figure_style():
         if ax is None: ax = strip_axes(1, *batch.shape[1:])[0]
@@ -162,7 +162,7 @@ def show_forecast(
     "Draw input, truth and forecast as strips, sample after sample"
     context,target,forecast = forecast_parts(context, target, forecast, channel)
     if error and (target is None or forecast is None):
-        raise refusal('error', 'False without both `target` and `forecast`', error)
+        raise arg_error('error', 'False without both `target` and `forecast`', error)
     strips = {'input':context, 'truth':target, 'forecast':forecast, '|error|': abs(forecast-target) if error else None}
     strips = {n:s for n,s in strips.items() if s is not None}
     longest,limits = max(s.shape[1] for s in strips.values()), grey_limits(context, target)
@@ -194,11 +194,11 @@ def show_maps(
     "Draw frames as maps side by side"
     frames,lat,lon = (a.detach().double().cpu().numpy() if isinstance(a, torch.Tensor) else np.asarray(a, float) for a in (frames,lat,lon))
     if frames.ndim==2: frames = frames[None]
-    if frames.ndim!=3: raise refusal('frames', '(H,W) or (T,H,W)', f"shape {frames.shape}")
+    if frames.ndim!=3: raise arg_error('frames', '(H,W) or (T,H,W)', f"shape {frames.shape}")
     h,w = frames.shape[1:]
     for name,a,n in ('lat',lat,h),('lon',lon,w):
-        if a.shape not in ((n,),(h,w)): raise refusal(name, f"of shape {(n,)} or {(h,w)}", f"shape {a.shape}")
-    if titles is not None and len(titles)!=len(frames): raise refusal('titles', f"{len(frames)}, one for each map", len(titles))
+        if a.shape not in ((n,),(h,w)): raise arg_error(name, f"of shape {(n,)} or {(h,w)}", f"shape {a.shape}")
+    if titles is not None and len(titles)!=len(frames): raise arg_error('titles', f"{len(frames)}, one for each map", len(titles))
     lo,hi  = limits or grey_limits(frames)
     aspect = 1/max(math.cos(math.radians(np.abs(lat).mean())), .1)
     shape  = np.ptp(lat)*aspect/max(np.ptp(lon), 1e-9)
@@ -220,8 +220,8 @@ def plot_lead_times(
 ): # The figure
     "Draw a score of all forecasts over the lead time"
     names = [n for n in scores if score in scores[n]]
-    if not names: raise refusal('scores', f"a dict with {score!r} of at least one forecast", ', '.join(scores) or 'none')
-    if baseline is not None and baseline not in names: raise refusal('baseline', f"one of {', '.join(names)}", repr(baseline))
+    if not names: raise arg_error('scores', f"a dict with {score!r} of at least one forecast", ', '.join(scores) or 'none')
+    if baseline is not None and baseline not in names: raise arg_error('baseline', f"one of {', '.join(names)}", repr(baseline))
     known  = lambda n: np.array(scores[n][score], dtype=float) # None becomes NaN
     gained = lambda n: np.array([percent_gained(v, b, perfect(score)) for v,b in zip(known(n), known(baseline))])
     label  = score_title(score) if baseline is None else f"Skill over {baseline} (%)"
@@ -287,7 +287,7 @@ def animate_forecast(
     "Write an animation: truth and forecast side by side, with the input before them, again and again"
     path = Path(path)
     kind = path.suffix.lower()
-    if kind not in WRITERS: raise refusal('path', f"a file name that ends in {', '.join(WRITERS)}", repr(path.name))
+    if kind not in WRITERS: raise arg_error('path', f"a file name that ends in {', '.join(WRITERS)}", repr(path.name))
     context,target,forecast = forecast_parts(context, target, forecast, channel)
     limits = grey_limits(context, target)
     scale  = max(1, round(144/max(context.shape[2:])))
@@ -336,7 +336,7 @@ def _write_html(images, path, fps):
 
 def _write_mp4(images, path, fps):
     if not animation.FFMpegWriter.isAvailable():
-        raise refusal('path', 'a .gif or .html file', 'an .mp4', 'ffmpeg writes those, and is not installed', RuntimeError)
+        raise arg_error('path', 'a .gif or .html file', 'an .mp4', 'ffmpeg writes those, and is not installed', RuntimeError)
     _write_with(animation.FFMpegWriter(fps=fps, codec='h264', extra_args=['-pix_fmt','yuv420p']), images, path) # what browsers play
 
 WRITERS = {'.gif':_write_gif, '.html':_write_html, '.mp4':_write_mp4}
@@ -350,7 +350,7 @@ def save_figure(
     path = Path(path)
     kind = path.suffix[1:].lower()
     if kind not in fig.canvas.get_supported_filetypes():
-        raise refusal('path', 'a file name with the ending of a picture, `.png` say', repr(path.name))
+        raise arg_error('path', 'a file name with the ending of a picture, `.png` say', repr(path.name))
     with atomic_path(path) as part: fig.savefig(part, format=kind, bbox_inches='tight', facecolor='white')
     plt.close(fig)
     return path

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from fastai.callback.core import Callback, CancelTrainException, CancelValidException
 from fastai.optimizer import Adam, RMSProp
-from .checks import one_of, refusal, whole
+from .checks import check_choice, arg_error, check_int
 from .callbacks import ForecastPicture
 from .learner import convlstm_learner
 from .losses import BalancedWeight, FrameBCE, FrameFocal, FrameGDL, FrameMAE, FrameMSE, LossSum
@@ -72,7 +72,7 @@ def run_data(
 )->dict: # Split to dataset
     "Make the datasets of a run"
     if 'motion' in data: return preset_data(data, seed)
-    if not data['path']: raise refusal('data', "given with the presets 'own' and 'rain'", 'nothing', 'say `--data FILE`')
+    if not data['path']: raise arg_error('data', "given with the presets 'own' and 'rain'", 'nothing', 'say `--data FILE`')
     return own_windows(data)
 
 # %% ../nbs/51_presets.ipynb #c15
@@ -83,8 +83,8 @@ def train_options(
     **options # What replaces it; None replaces nothing
 )->dict: # With all keys of `TRAIN`
     "Say how to train: for so many epochs, or so many minutes"
-    options = {one_of('options', k, list(TRAIN)):v for k,v in options.items() if v is not None}
-    if {'epochs','minutes'} <= options.keys(): raise refusal('minutes', 'absent with `epochs`', options['minutes'])
+    options = {check_choice('options', k, list(TRAIN)):v for k,v in options.items() if v is not None}
+    if {'epochs','minutes'} <= options.keys(): raise arg_error('minutes', 'absent with `epochs`', options['minutes'])
     if 'minutes' in options: options['epochs'] = None # to be decided
     train = TRAIN | train | options
     check_train(train)
@@ -95,15 +95,15 @@ def check_train(
 ):
     "Refuse options that cannot be trained with"
     for k in ('epochs','bs'):
-        if k!='epochs' or train['minutes'] is None or train[k] is not None: whole(k, train[k])
-    whole('num_workers', train['num_workers'], 0, 256)
+        if k!='epochs' or train['minutes'] is None or train[k] is not None: check_int(k, train[k])
+    check_int('num_workers', train['num_workers'], 0, 256)
     for k,most in (('lr',10), ('minutes',10**5)):
         if train[k] is None and k=='minutes': continue
-        if not isinstance(train[k], (int,float)) or not 0 < train[k] <= most: raise refusal(k, f"a number over 0, and {most} at most", train[k])
-    if train['sampling'] is not None: whole('sampling', train['sampling'])
+        if not isinstance(train[k], (int,float)) or not 0 < train[k] <= most: raise arg_error(k, f"a number over 0, and {most} at most", train[k])
+    if train['sampling'] is not None: check_int('sampling', train['sampling'])
     if train['loss'] is not None: loss_names(train['loss'])
-    one_of('precision', train['precision'], PRECISIONS)
-    one_of('optimizer', train['optimizer'], list(OPTIMIZERS))
+    check_choice('precision', train['precision'], PRECISIONS)
+    check_choice('optimizer', train['optimizer'], list(OPTIMIZERS))
 
 def fit(learn, train, cbs):
     "Train as a preset says"
@@ -124,8 +124,8 @@ def loss_names(
     said:str, # 'mse+mae', say
 )->list:
     "Read the names of losses"
-    if not isinstance(said, str): raise refusal('loss', f"names with + between, of {', '.join(LOSSES)}", said)
-    return [one_of('loss', n, list(LOSSES)) for n in said.split('+')]
+    if not isinstance(said, str): raise arg_error('loss', f"names with + between, of {', '.join(LOSSES)}", said)
+    return [check_choice('loss', n, list(LOSSES)) for n in said.split('+')]
 
 def loss_of(
     said:str, # Names with + between
@@ -135,9 +135,9 @@ def loss_of(
     "Make a loss from its names"
     names = loss_names(said)
     for n in names:
-        if n in ('bce','focal') and output!='sigmoid': raise refusal('loss', 'one of values, mse or mae say', n, 'it is for a model of fractions')
+        if n in ('bce','focal') and output!='sigmoid': raise arg_error('loss', 'one of values, mse or mae say', n, 'it is for a model of fractions')
     def weight():
-        if to_units is None: raise refusal('loss', 'another, since the scaled values cannot be told in mm/h', 'balanced')
+        if to_units is None: raise arg_error('loss', 'another, since the scaled values cannot be told in mm/h', 'balanced')
         return BalancedWeight(to_units=to_units)
     losses = [LOSSES[n](output, weight) for n in names]
     return losses[0] if len(losses)==1 else LossSum(losses)

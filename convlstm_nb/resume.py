@@ -24,7 +24,7 @@ from fastai.learner import Recorder
 from fastai.optimizer import Optimizer
 from .callbacks import peers, stateful_layers
 from .checkpoint import load_tensors, save_tensors
-from .checks import atomic_path, flag, previous_path, refusal
+from .checks import atomic_path, check_bool, previous_path, arg_error
 from .learner import SequenceLearner
 
 # %% ../nbs/44_resume.ipynb #c12
@@ -45,7 +45,7 @@ def pack(
     if isinstance(o, np.generic):    return o.item()
     if isinstance(o, dict):          return {'dict':[[pack(k, tensors), pack(v, tensors)] for k,v in o.items()]}
     if isinstance(o, tuple):         return {'tuple':pack(list(o), tensors)}
-    if not isinstance(o, (list,L)):  raise refusal('state', 'made of numbers, strings, tensors, lists, tuples and dicts', type(o).__name__, error=TypeError)
+    if not isinstance(o, (list,L)):  raise arg_error('state', 'made of numbers, strings, tensors, lists, tuples and dicts', type(o).__name__, error=TypeError)
     o = list(o)
     if len(o) >= LONG:
         if all(isinstance(v, float) for v in o):                return put('numbers', torch.tensor(o, dtype=torch.float64))
@@ -266,7 +266,7 @@ def read_training(
         state = unpack(meta['training'], tensors)
         return {k:state[k] for k in ('epoch','batch','seconds','claim','where','config','state','start','now')} | dict(others=state.get('others', []))
     except (LookupError, ValueError, TypeError, AttributeError) as e:
-        raise refusal(path, 'the file of a TrainingCheckpoint', f"another ({e!r})") from None
+        raise arg_error(path, 'the file of a TrainingCheckpoint', f"another ({e!r})") from None
 
 # %% ../nbs/44_resume.ipynb #c28
 class TrainingCheckpoint(Callback):
@@ -278,18 +278,18 @@ class TrainingCheckpoint(Callback):
         resume:bool=False, # Go on from the file, if there is one?
         config:dict=None, # What else must be the same to go on, such as the options of a program
     ):
-        if not isinstance(every_minutes, (int,float)) or not every_minutes >= 0: raise refusal('every_minutes', 'a number from 0', repr(every_minutes))
-        self.file,self.every,self.resume,self.config = Path(path),every_minutes*60,flag('resume', resume),config
+        if not isinstance(every_minutes, (int,float)) or not every_minutes >= 0: raise arg_error('every_minutes', 'a number from 0', repr(every_minutes))
+        self.file,self.every,self.resume,self.config = Path(path),every_minutes*60,check_bool('resume', resume),config
         self.found,self.signals,self.before = None,Signals(),0.
 
     def before_fit(self):
-        if not isinstance(self.learn, SequenceLearner): raise refusal('learn', 'a SequenceLearner, as convlstm_learner makes', type(self.learn).__name__, error=TypeError)
+        if not isinstance(self.learn, SequenceLearner): raise arg_error('learn', 'a SequenceLearner, as convlstm_learner makes', type(self.learn).__name__, error=TypeError)
         self.run = self.fitting and not hasattr(self.learn, 'lr_finder')
         if not self.run: return
         self.claim,self.begun = fingerprint(self.learn, self.config),time.monotonic()
         there = peers(self.learn).of([str(p) for p in (self.file, previous_path(self.file)) if p.exists()])
         if there and not self.resume:
-            raise refusal('path', 'new', f"{there[0]!r}, which holds a training", 'say `resume=True` to go on with it, or move it away', FileExistsError)
+            raise arg_error('path', 'new', f"{there[0]!r}, which holds a training", 'say `resume=True` to go on with it, or move it away', FileExistsError)
         if there: self.go_on()
         else:     self.save(0, 0)
         self.signals.listen()
@@ -298,7 +298,7 @@ class TrainingCheckpoint(Callback):
         "Put the Learner where the checkpoint stood"
         rank  = peers(self.learn).rank
         found = peers(self.learn).of(None if rank else read_training(self.file)) # the first reads for all
-        if d := differences(found['claim'], self.claim): raise refusal('resume', f"of the training in {self.file}", f"another: {d}")
+        if d := differences(found['claim'], self.claim): raise arg_error('resume', f"of the training in {self.file}", f"another: {d}")
         if d := differences(found['where'], where(self.learn)): warnings.warn(f"the training goes on elsewhere, so not to the last bit as it would have: {d}", stacklevel=2)
         if rank: # what was of this process, in place of what was of the first
             mine = found['others'][rank-1]

@@ -21,9 +21,9 @@ from fastai.callback.progress import ProgressCallback
 from fastai.callback.tracker import EarlyStoppingCallback
 from fastai.learner import Recorder
 from fastai.torch_core import default_device, set_seed
-from .checks import one_of, previous_path, refusal, whole
+from .checks import check_choice, previous_path, arg_error, check_int
 from .dataloaders import sequence_dls
-from .callbacks import Alone, ForecastPicture, KeepBest, ScheduledSampling
+from .callbacks import SingleProcess, ForecastPicture, KeepBest, ScheduledSampling
 from .checkpoint import CONFIG, build_model, difference, load_config, load_model, save_model, write_json
 from .distributed import join
 from .learner import ForecastMetric, channels, convlstm_learner, forecast, target_mean
@@ -49,11 +49,11 @@ def new_folder(
     given:bool, # Did the user choose it?
 )->Path: # A folder that did not exist; made
     "Make a folder for a run, `name`, or `name-2`, … if that is taken"
-    if not str(parent).strip(): raise refusal('runs', 'the name of a folder', repr(parent))
+    if not str(parent).strip(): raise arg_error('runs', 'the name of a folder', repr(parent))
     parent = Path(parent)
-    if parent.exists() and not parent.is_dir(): raise refusal('runs', 'a folder', f"{str(parent)!r}, which is a file")
-    if Path(name).name != name or name in ('','.','..') or not name.isprintable() or name != name.strip(): raise refusal('name', 'the name of a folder, without a path', repr(name))
-    if given and (parent/name).exists(): raise refusal('name', 'new', f"{name!r}, which is in {parent}", 'choose another, or move that run away', FileExistsError)
+    if parent.exists() and not parent.is_dir(): raise arg_error('runs', 'a folder', f"{str(parent)!r}, which is a file")
+    if Path(name).name != name or name in ('','.','..') or not name.isprintable() or name != name.strip(): raise arg_error('name', 'the name of a folder, without a path', repr(name))
+    if given and (parent/name).exists(): raise arg_error('name', 'new', f"{name!r}, which is in {parent}", 'choose another, or move that run away', FileExistsError)
     for n in range(1, 10_000):
         path = parent/(name if n==1 else f'{name}-{n}')
         try: path.mkdir(parents=True)
@@ -69,7 +69,7 @@ def run_name(
 @contextmanager
 def abandoned(
     folder, # Of a run
-    peers=Alone(), # The processes that train it
+    peers=SingleProcess(), # The processes that train it
 ):
     "Remove the folder of a run that fails before it has anything to keep, and say how to go on with one that has"
     try: yield
@@ -102,8 +102,8 @@ def train_run(
     **train # What replaces the preset's `train`, as of train_options
 )->dict: # Scores of the model and of the trivial forecasts, as `metrics.json`; empty but in the first of several processes
     "Train a preset, score it on its test sequences, and leave everything in `folder`"
-    whole('seed', seed, 0)
-    if isinstance(preset, str): preset = PRESETS[one_of('preset', preset, list(PRESETS))]
+    check_int('seed', seed, 0)
+    if isinstance(preset, str): preset = PRESETS[check_choice('preset', preset, list(PRESETS))]
     preset = preset | dict(model=preset['model'] | dict(args=preset['model']['args'] | (model or {})))
     train  = train_options(preset['train'], **train)
     peers = join(device) # several processes may train together
@@ -117,7 +117,7 @@ def train_run(
     learn = convlstm_learner(dls, model, loss_func=train['loss'] and loss_of(train['loss'], model.output, units(ds['valid']) if own else None),
                              metrics=own_metrics(ds['valid'], preset['data']) if own else None, learner_kwargs=dict(opt_func=OPTIMIZERS[train['optimizer']], path=folder))
     mixed = [Autocast()] if train['precision']=='bf16' else []
-    if train['epochs'] is None and peers.size > 1: raise refusal('minutes', 'absent where several processes train', train['minutes'], 'say `epochs`')
+    if train['epochs'] is None and peers.size > 1: raise arg_error('minutes', 'absent where several processes train', train['minutes'], 'say `epochs`')
     if train['epochs'] is None: train['epochs'] = decide_epochs(learn, train['minutes'], folder/TRAINING, resume, mixed)
     recipe = dict(data=preset['data'], train=train, seed=seed)
     checkpoint = TrainingCheckpoint(folder/TRAINING, resume=resume, config=dict(model=spec, **recipe))
@@ -230,7 +230,7 @@ def unfinished(
     if name:
         done = (runs/name/'metrics.json').exists() and 'one that is complete' or 'another'
         found = [p for p in found if p.parent.name==name]
-    if not found: raise refusal('resume', f"a run in {runs} with a {TRAINING}", f"{name!r}, {done}" if name else 'none there', error=FileNotFoundError)
+    if not found: raise arg_error('resume', f"a run in {runs} with a {TRAINING}", f"{name!r}, {done}" if name else 'none there', error=FileNotFoundError)
     return found[-1].parent
 
 # %% ../nbs/52_runs.ipynb #c21
@@ -244,16 +244,16 @@ def run_motion(
     "The motion that a run was trained with; each of its numbers has a limit, since the config may be a stranger's"
     path,data = Path(run)/name,config.get('data')
     motion = data.get('motion') if isinstance(data, dict) else None
-    if not isinstance(motion, dict): raise refusal(path, 'a config that has data.motion with whole numbers', str(data)[:80])
+    if not isinstance(motion, dict): raise arg_error(path, 'a config that has data.motion with whole numbers', str(data)[:80])
     usual  = {k: p.default for k,p in signature(MovingMNIST).parameters.items()}
     motion = {k: usual[k] for k in ('context','horizon','size','speed')} | motion
     for k,most in LIMITS.items():
         n = motion.get(k, data.get(k, 1))
-        if type(n) is not int or not 0 < n <= most: raise refusal(path, f"a config that has data.motion with whole numbers, {k} from 1 to {most}", str(n)[:80])
+        if type(n) is not int or not 0 < n <= most: raise arg_error(path, f"a config that has data.motion with whole numbers, {k} from 1 to {most}", str(n)[:80])
     frames,size,speed = motion['context']+motion['horizon'],motion['size'],motion['speed']
-    if frames*size**2 > 2**22: raise refusal(path, f"a config for sequences of at most {2**22} pixels", f"{frames} frames of {size}x{size}")
+    if frames*size**2 > 2**22: raise arg_error(path, f"a config for sequences of at most {2**22} pixels", f"{frames} frames of {size}x{size}")
     if not isinstance(speed, (list,tuple)) or not all(type(v) in (int,float) and 0 <= v <= size for v in speed):
-        raise refusal(path, f"a config for a speed from 0 to {size} pixels a frame", str(speed)[:80])
+        raise arg_error(path, f"a config for a speed from 0 to {size} pixels a frame", str(speed)[:80])
     return motion
 
 def is_own(
@@ -274,7 +274,7 @@ def check_training(
         if d := difference(weights, config['model']): raise ValueError(f"weights of another model: {d}")
         train_options(config['train'])
         if not is_own(config): run_motion(folder, config, TRAINING)
-    except (LookupError, TypeError, ValueError, AttributeError) as e: raise refusal(path, 'the training of a run', e) from None
+    except (LookupError, TypeError, ValueError, AttributeError) as e: raise arg_error(path, 'the training of a run', e) from None
     return config
 
 def resume_run(
@@ -303,7 +303,7 @@ def check_range(
 ):
     "Refuse frames outside [0,1] for a model of fractions"
     if model.output=='sigmoid' and not 0 <= x.min() <= x.max() <= 1:
-        raise refusal(path, 'frames from 0 to 1, as the model was trained with', f"{x.min():.3g} to {x.max():.3g}", 'scale them first')
+        raise arg_error(path, 'frames from 0 to 1, as the model was trained with', f"{x.min():.3g} to {x.max():.3g}", 'scale them first')
 
 def predict_run(
     run, # Folder of a run
@@ -317,12 +317,12 @@ def predict_run(
     "Forecast from a file, into a file"
     model,config = run_model(run)
     if is_own(config): return predict_own(model, config, run, data, out, horizon, variables=key, axes=axes, force=force)
-    if axes is not None: raise refusal('axes', 'absent for a run on moving digits', repr(axes))
+    if axes is not None: raise arg_error('axes', 'absent for a run on moving digits', repr(axes))
     free_path(out, ('.npy','.npz'), force)
     x,layout = read_frames(data, model.in_channels, key)
     check_range(x, model, data)
     if horizon is None: horizon = run_motion(run, config)['horizon'] if 'data' in config else 10
-    return write_frames(out, forecast(model, x, whole('horizon', horizon)), layout, force)
+    return write_frames(out, forecast(model, x, check_int('horizon', horizon)), layout, force)
 
 # %% ../nbs/52_runs.ipynb #c37
 def cut_windows(
@@ -333,7 +333,7 @@ def cut_windows(
 ): # Known and following frames, `(N,context,C,H,W)` and `(N,horizon,C,H,W)`
     "Cut sequences into windows that follow each other without overlap"
     n = context+horizon
-    if x.shape[1] < n: raise refusal(path, f"sequences of at least {n} frames, {context} known and {horizon} to score", x.shape[1])
+    if x.shape[1] < n: raise arg_error(path, f"sequences of at least {n} frames, {context} known and {horizon} to score", x.shape[1])
     w = x[:,:x.shape[1]//n*n].unflatten(1, (-1,n)).flatten(0,1)
     return w[:,:context],w[:,context:]
 
@@ -346,14 +346,14 @@ def evaluate_run(
     "Score a run per lead time, beside the trivial forecasts"
     model,config = run_model(run)
     for k,v in dict(key=key, axes=axes).items():
-        if v is not None and (data is None or (k=='axes' and not is_own(config))): raise refusal(k, 'absent without `data`', v)
+        if v is not None and (data is None or (k=='axes' and not is_own(config))): raise arg_error(k, 'absent without `data`', v)
     if is_own(config): scores = evaluate_own(model, own_config(config, run), config, data, key, axes)
     elif data is None:
         run_motion(run, config)
         missing = {'train','valid','test','fresh'} - config['data'].keys() or {'seed'} - config.keys()
-        if missing: raise refusal('run', 'a folder whose config.json says how the data were made', f"one without {', '.join(sorted(missing))}")
+        if missing: raise arg_error('run', 'a folder whose config.json says how the data were made', f"one without {', '.join(sorted(missing))}")
         try: preset_data(config['data'], config['seed'])
-        except (TypeError, ValueError) as e: raise refusal(Path(run)/CONFIG, 'a config by which the data can be made', e) from None
+        except (TypeError, ValueError) as e: raise arg_error(Path(run)/CONFIG, 'a config by which the data can be made', e) from None
         scores = score_run(model, config['data'], config['seed'])
     else:
         x,_ = read_frames(data, model.in_channels, key)

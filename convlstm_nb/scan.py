@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 from fastcore.basics import patch
-from .checks import one_of, whole
+from .checks import check_choice, check_int
 from .cell import CONV, GROUPS, ConvLSTMCell, check_room, same_conv, same_padding
 from .kernels import GateParams, TritonGates, choose_gates, gates
 
@@ -519,7 +519,7 @@ def scan(
     "Run `cell` over time"
     if x is not None: x = prepare_frames(cell, x, valid)
     steps = steps if x is None else x.shape[1]
-    every = 0 if checkpoint_every is None else whole('checkpoint_every', checkpoint_every)
+    every = 0 if checkpoint_every is None else check_int('checkpoint_every', checkpoint_every)
     turn  = lambda t: t.flip(1) if reverse and t is not None else t
     frames,real = turn(x),turn(valid)
     if loop_reason(cell, x, state):
@@ -560,7 +560,7 @@ def scan_form(
 ):
     "Run every scan within the block in one form"
     global _form
-    one_of('form', form, ['loop','eager','traced','compiled','triton'])
+    check_choice('form', form, ['loop','eager','traced','compiled','triton'])
     before,_form = _form,form
     try: yield
     finally: _form = before

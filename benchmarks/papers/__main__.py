@@ -10,7 +10,7 @@ here = Path(__file__).parent
 sys.path[:0] = [str(here), str(here.parent)]
 import numpy as np
 from fastcore.script import call_parse
-from convlstm_nb.checks import atomic_path, one_of
+from convlstm_nb.checks import atomic_path, check_choice
 from common import keep, results
 
 TABLES = ['ablation','table1','throughput']
@@ -42,8 +42,8 @@ def main(
     most:int=None, # Make so many runs at most, and leave the others for later
 ):
     "Make the runs of a table that are not there yet"
-    module = import_module(one_of('table', table, TABLES))
-    asked  = [one_of('rows', r, list(module.ROWS)) for r in rows.split(',') if r] or list(module.ROWS)
+    module = import_module(check_choice('table', table, TABLES))
+    asked  = [check_choice('rows', r, list(module.ROWS)) for r in rows.split(',') if r] or list(module.ROWS)
     wanted = [(r, s) for r in asked for s in range(module.ROWS[r][1])]
     made   = 0
     for r,s in sorted(wanted, key=lambda rs: rs[1]): # all rows once, then again

@@ -86,7 +86,7 @@ def numpy_run(m, x, state, lengths, douts, dlast):
     states = [s for pair in dstate for s in pair]
     terms  = [None]*(1+len(states)) + by_name([d.terms for layer in stack.layers for d in layer])
     whole  = lambda arrays: [None if a is None else torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
-    return whole([*outs,*(s for pair in last for s in pair)]),whole([dx,*states,*by_name(dweights)]),whole(terms)
+    return check_int([*outs,*(s for pair in last for s in pair)]),check_int([dx,*states,*by_name(dweights)]),check_int(terms)
 
 def terms_of(*args): return numpy_run(*args)[2]
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from fastcore.meta import delegates, method
 from torch.utils.data import Sampler
-from ..checks import refusal, whole
+from ..checks import arg_error, check_int
 from .grids import GridArray
 from .readers import Joined
 from .windows import Record, Windows
@@ -125,7 +125,7 @@ class ArchiveWindows(Windows):
         **kwargs
     ):
         super().__init__(records, context, horizon, max_missing=max_missing, **kwargs)
-        self.interleave = whole('interleave', interleave)
+        self.interleave = check_int('interleave', interleave)
         arrays = {id(r.values): r.values for r in self.records}
         edges  = {k: chunk_edges(v) for k,v in arrays.items()}
         span   = max((self.span-1)*r.box[0].step + 1 for r in self.records)
@@ -176,7 +176,7 @@ def with_values(record, values):
 
 # %% ../../nbs/39_data.archive.ipynb #c35
 def _shuffle_by_chunk(dl, idxs):
-    if not hasattr(dl.dataset, 'shuffled'): raise refusal('train', 'ArchiveWindows, to be shuffled by chunk', type(dl.dataset).__name__, error=TypeError)
+    if not hasattr(dl.dataset, 'shuffled'): raise arg_error('train', 'ArchiveWindows, to be shuffled by chunk', type(dl.dataset).__name__, error=TypeError)
     processes = int(os.environ.get('WORLD_SIZE', 1))
     return dl.dataset.shuffled(dl.rng.getrandbits(64), bs=dl.bs or 1, streams=processes*max(1, dl.fake_l.num_workers))
 
@@ -189,7 +189,7 @@ class ChunkSampler(Sampler):
         bs:int, # Windows in a batch
         streams:int=1, # Who take batches in turn: workers of all processes
         generator:torch.Generator=None, # PyTorch's own if None
-    ): self.windows,self.bs,self.streams,self.generator = windows,whole('bs', bs),whole('streams', streams),generator
+    ): self.windows,self.bs,self.streams,self.generator = windows,check_int('bs', bs),check_int('streams', streams),generator
     def __len__(self): return len(self.windows)
     def __iter__(self):
         seed = torch.randint(2**62, (), generator=self.generator).item()

@@ -16,7 +16,7 @@ from itertools import product
 from math import prod
 from pathlib import Path
 import numpy as np
-from ..checks import refusal
+from ..checks import arg_error
 from .readers import MAX_UNPACK
 
 # %% ../../nbs/33_data.chunks.ipynb #c7
@@ -102,12 +102,12 @@ def check_zarr(
         metas = [f for folder in (path, *(p for p in path.iterdir() if p.is_dir()))
                  for f in (folder/n for n in ('.zmetadata','.zgroup','.zarray','zarr.json')) if f.is_file()]
         said = [kv for f in metas for kv in statements(json.loads(f.read_text()))]
-    except (ValueError, RecursionError, OSError) as e: raise refusal(path, 'a whole Zarr store', f"one that cannot be read ({e})") from None
-    if not metas: raise refusal(path, 'a Zarr store', 'a folder without .zgroup, .zarray or zarr.json')
+    except (ValueError, RecursionError, OSError) as e: raise arg_error(path, 'a whole Zarr store', f"one that cannot be read ({e})") from None
+    if not metas: raise arg_error(path, 'a Zarr store', 'a folder without .zgroup, .zarray or zarr.json')
     strange = {n for n in codec_names(said) if n.removeprefix('numcodecs.') not in CODECS}
-    if strange: raise refusal(path, 'a Zarr store of numbers', f"one with the codecs {', '.join(sorted(strange))}", 'which are not trusted')
+    if strange: raise arg_error(path, 'a Zarr store of numbers', f"one with the codecs {', '.join(sorted(strange))}", 'which are not trusted')
     for k,v in said:
-        if k in ('chunks','chunk_shape') and isinstance(v, list) and 0 in v: raise refusal(path, 'a Zarr store whose chunks hold something', f"chunks of {v}")
+        if k in ('chunks','chunk_shape') and isinstance(v, list) and 0 in v: raise arg_error(path, 'a Zarr store whose chunks hold something', f"chunks of {v}")
 
 # %% ../../nbs/33_data.chunks.ipynb #c18
 def check_chunk(
@@ -118,9 +118,9 @@ def check_chunk(
     "Refuse a chunk that unpacks to more than it may"
     packers = [c for c in codecs if c in PACKERS]
     if limit > MAX_UNPACK or len(packers) > 1 or 'vlen-utf8' in codecs:
-        raise refusal('chunk', f"one of numbers, at most {MAX_UNPACK} bytes, compressed once", f"{limit} bytes, with the codecs {', '.join(codecs)}")
+        raise arg_error('chunk', f"one of numbers, at most {MAX_UNPACK} bytes, compressed once", f"{limit} bytes, with the codecs {', '.join(codecs)}")
     for c in packers:
-        if (size := unpacked_size(c, data, limit)) > limit: raise refusal('chunk', f"one that unpacks to at most {limit} bytes", f"{size} bytes or more from {c}")
+        if (size := unpacked_size(c, data, limit)) > limit: raise arg_error('chunk', f"one that unpacks to at most {limit} bytes", f"{size} bytes or more from {c}")
 
 def chunk_room(
     limit:int, # What a chunk may unpack to, in bytes
@@ -146,7 +146,7 @@ def bounded_pipeline():
                 if not hasattr(getter, 'store'): continue # a chunk in a shard, which was looked at
                 try: size = await getter.store.getsize(getter.path)
                 except FileNotFoundError: continue # an empty one
-                if size > chunk_room(limit_of(spec)): raise refusal('chunk', f"one of at most {limit_of(spec)} bytes", f"{size} bytes in {getter.path}")
+                if size > chunk_room(limit_of(spec)): raise arg_error('chunk', f"one of at most {limit_of(spec)} bytes", f"{size} bytes in {getter.path}")
             return await super().read_batch(batch, *args, **kwargs)
         async def decode_batch(self, chunks):
             chunks,codecs = list(chunks),list(names(self))
@@ -173,7 +173,7 @@ def check_filters(
     codes = [props.get_filter(i)[0] for i in range(props.get_nfilters())]
     packed = next((i for i,c in enumerate(codes) if c in (1,32000)), len(codes))
     if set(codes)-set(FILTERS) or set(codes[packed+1:])-{3}:
-        raise refusal(f'{dset.file.filename}: {dset.name}', 'one that is shuffled, then compressed by deflate or LZF once, then given a checksum',
+        raise arg_error(f'{dset.file.filename}: {dset.name}', 'one that is shuffled, then compressed by deflate or LZF once, then given a checksum',
                       f"one with the filters {', '.join(FILTERS.get(c, str(c)) for c in codes)}", 'which are not trusted')
     return packed if 1 in codes else None
 
@@ -193,7 +193,7 @@ def check_chunks(
     for c in found:
         size = c.size - limit//16 - 2**10 # as large on the disk as it may be, and LZF makes at most ninety bytes of one
         if size<=limit and deflate is not None and not c.filter_mask>>deflate & 1: size = unpacked_size('zlib', dset.id.read_direct_chunk(c.chunk_offset)[1], limit)
-        if size>limit: raise refusal(f'{dset.file.filename}: {dset.name}', f"one whose chunks unpack to at most {limit} bytes", f"more at {c.chunk_offset}")
+        if size>limit: raise arg_error(f'{dset.file.filename}: {dset.name}', f"one whose chunks unpack to at most {limit} bytes", f"more at {c.chunk_offset}")
     return {c.chunk_offset for c in found}
 
 def check_hdf5(
@@ -207,10 +207,10 @@ def check_hdf5(
                 link = f.get(name, getlink=True)
                 item = f[name] if isinstance(link, h5py.HardLink) else None
                 if item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
-                    raise refusal(path, 'a file that holds its own data', f"{name}, which refers to another place")
+                    raise arg_error(path, 'a file that holds its own data', f"{name}, which refers to another place")
                 if isinstance(item, h5py.Dataset): check_filters(item)
                 if isinstance(item, h5py.Dataset) and item.ndim < 3: check_chunks(item)
-    except (OSError, KeyError, RuntimeError, zlib.error) as e: raise refusal(path, 'a whole NetCDF file', f"one that cannot be read ({e})") from None
+    except (OSError, KeyError, RuntimeError, zlib.error) as e: raise arg_error(path, 'a whole NetCDF file', f"one that cannot be read ({e})") from None
 
 # %% ../../nbs/33_data.chunks.ipynb #c29
 WIDTHS = {1:1, 2:1, 3:2, 4:4, 5:4, 6:8} # bytes of a value, by its kind
@@ -222,7 +222,7 @@ def check_classic(
     size = Path(path).stat().st_size
     with open(path, 'rb') as f:
         def over(n): # so many bytes, in whole words
-            if not n <= size-f.tell(): raise refusal(path, 'a whole NetCDF file', f"one of {size} bytes that claims {n} more at {f.tell()}")
+            if not n <= size-f.tell(): raise arg_error(path, 'a whole NetCDF file', f"one of {size} bytes that claims {n} more at {f.tell()}")
             f.seek(n + -n%4, 1)
         def number(): over(4); f.seek(-4, 1); return int.from_bytes(f.read(4), 'big')
         def each(): number(); return range(number()) # what kind of list, and how long
@@ -230,7 +230,7 @@ def check_classic(
         def attributes():
             for _ in each(): named(); kind = number(); over(number()*WIDTHS.get(kind, size))
         version = f.read(4)[3:]
-        if version not in (b'\1',b'\2'): raise refusal(path, 'a NetCDF file of version 1, 2 or 4', f"version {version}")
+        if version not in (b'\1',b'\2'): raise arg_error(path, 'a NetCDF file of version 1, 2 or 4', f"version {version}")
         number()
         for _ in each(): named(); number()
         attributes()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np
 import torch
-from ..checks import one_of, refusal
+from ..checks import check_choice, arg_error
 from .grids import open_grid, values_of
 from .readers import open_array
 from .open import find_files, open_records
@@ -28,10 +28,10 @@ def clock(
 )->torch.Tensor: # `(T,2*len(cycles),1,1)`
     "Say the time of day and of the year, by sines and cosines"
     times = np.asarray(times)
-    if times.dtype.kind!='M': raise refusal('times', f"dates, from which to tell the {' and the '.join(cycles)}", 'none' if times.dtype==object else times.dtype)
+    if times.dtype.kind!='M': raise arg_error('times', f"dates, from which to tell the {' and the '.join(cycles)}", 'none' if times.dtype==object else times.dtype)
     ms,waves = times.astype('M8[ms]'),[]
     for c in cycles:
-        first = times.astype(f"M8[{CYCLES[one_of('cycles', c, list(CYCLES))]}]")
+        first = times.astype(f"M8[{CYCLES[check_choice('cycles', c, list(CYCLES))]}]")
         phase = (ms-first.astype('M8[ms]'))/((first+1).astype('M8[ms]')-first.astype('M8[ms]'))*2*math.pi
         waves += [np.sin(phase), np.cos(phase)]
     return torch.from_numpy(np.stack(waves, 1)[...,None,None]).float()
@@ -58,7 +58,7 @@ def covariate_records(
     a,dims = flat_variable(files[0], name, records[0].dims)
     if a is not None: return [spread(a, dims, r, name) for r in records]
     found = open_records(path, name, axes=axes)
-    if len(found)!=len(records): raise refusal('covariates', f"of {len(records)} sequences, as the frames", f"{len(found)} of {name}")
+    if len(found)!=len(records): raise arg_error('covariates', f"of {len(records)} sequences, as the frames", f"{len(found)} of {name}")
     return found
 
 def flat_variable(
@@ -72,13 +72,13 @@ def flat_variable(
         a = open_array(path, name)
         return (a[...],{1:dims[:1], 2:dims[1:]}[len(a.shape)]) if len(a.shape) in (1,2) else (None,None)
     elif Path(path).suffix in ('.npy','.gif') or (Path(path).is_dir() and Path(path).suffix!='.zarr'):
-        raise refusal('covariates', f"'hour' or 'season', since {path} has no variables", repr(name))
+        raise arg_error('covariates', f"'hour' or 'season', since {path} has no variables", repr(name))
     else: ds = open_grid(path)
-    if name not in ds.variables: raise refusal('covariates', f"'hour', 'season' or variables of the file, {', '.join(map(str, ds.variables))}", repr(name))
+    if name not in ds.variables: raise arg_error('covariates', f"'hour', 'season' or variables of the file, {', '.join(map(str, ds.variables))}", repr(name))
     var = ds.variables[name]
     if len(var.dims) > 2 and dims[0] in var.dims: return None,None
     if var.dtype.kind not in 'biuf' or not var.dims or not set(var.dims) <= set(dims):
-        raise refusal('covariates', f"numbers along {', '.join(dims)}", f"{name}, {var.dtype} along {', '.join(map(str, var.dims)) or 'nothing'}")
+        raise arg_error('covariates', f"numbers along {', '.join(dims)}", f"{name}, {var.dtype} along {', '.join(map(str, var.dims)) or 'nothing'}")
     return values_of(var, path),tuple(var.dims)
 
 def spread(
@@ -90,7 +90,7 @@ def spread(
     "Spread values over the axes that they lack; nothing is copied"
     T,_,H,W = record.shape
     at,sizes = [record.dims.index(d) for d in dims],(T,H,W)
-    if a.shape!=tuple(sizes[i] for i in at): raise refusal(f'{record.name}: {name}', f"of shape {tuple(sizes[i] for i in at)}", f"shape {a.shape}")
+    if a.shape!=tuple(sizes[i] for i in at): raise arg_error(f'{record.name}: {name}', f"of shape {tuple(sizes[i] for i in at)}", f"shape {a.shape}")
     a = a.transpose(np.argsort(at)).reshape([n if i in at else 1 for i,n in enumerate(sizes)])
     return Record(np.broadcast_to(a, (len(a),H,W))[:,None], record.times if 0 in at else None, variables={name:{}}, dims=record.dims, name=f'{record.name}: {name}')
 
@@ -100,7 +100,7 @@ class Covariates:
     def __init__(self,
         scalings:list=(), # A Scaling for each covariate of the records
         cycles:list=(), # Some of 'hour' and 'season'
-    ): self.scalings,self.cycles = list(scalings),[one_of('cycles', c, list(CYCLES)) for c in cycles]
+    ): self.scalings,self.cycles = list(scalings),[check_choice('cycles', c, list(CYCLES)) for c in cycles]
 
     def __call__(self,
         record:Record, # With covariates
@@ -113,7 +113,7 @@ class Covariates:
         return self.join([z.read(frames if len(z)>1 else slice(None), rows, cols) for z in self.check(record)], times, len(range(len(record))[frames]), rows, cols)
 
     def check(self, record):
-        if len(record.covariates)!=len(self.scalings): raise refusal(record.name, f"a record with {len(self.scalings)} covariates", len(record.covariates), 'give them with `with_covariates`')
+        if len(record.covariates)!=len(self.scalings): raise arg_error(record.name, f"a record with {len(self.scalings)} covariates", len(record.covariates), 'give them with `with_covariates`')
         return record.covariates
 
     def join(self, arrays, times, T, rows=slice(None), cols=slice(None)):
@@ -125,7 +125,7 @@ class Covariates:
     def to_dict(self): return dict(scalings=[s.to_dict() for s in self.scalings], cycles=self.cycles)
     @classmethod
     def from_dict(cls, d):
-        if not isinstance(d, dict) or set(d)!={'scalings','cycles'}: raise refusal('covariates', 'a dict of scalings and cycles', str(d)[:80])
+        if not isinstance(d, dict) or set(d)!={'scalings','cycles'}: raise arg_error('covariates', 'a dict of scalings and cycles', str(d)[:80])
         return cls([Scaling.from_dict(s) for s in d['scalings']], d['cycles'])
 
 def fit_covariates(
@@ -161,6 +161,6 @@ def covariates_ahead(
     run    = next(b for a,b in record.runs() if a < end <= b)
     moving = any(len(z)>1 for z in covariates.check(record))
     if moving and run < end+horizon*step:
-        raise refusal(record.name, f"{horizon*step} evenly spaced frames after the last known one, with their covariates", f"{run-end}", 'add them, with missing values for what is to be forecast')
+        raise arg_error(record.name, f"{horizon*step} evenly spaced frames after the last known one, with their covariates", f"{run-end}", 'add them, with missing values for what is to be forecast')
     times = None if known.times is None else np.concatenate([known.times[frames], known.after(horizon, step)])
     return covariates.join([z.read(frames if len(z)>1 else slice(None)) for z in record.covariates], times, context+horizon)

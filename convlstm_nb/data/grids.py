@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 import numpy as np
 from .chunks import bounded_zarr, check_chunks, check_classic, check_hdf5, check_zarr, geo_import
-from ..checks import refusal
+from ..checks import arg_error
 from .readers import COLUMNS, ROWS, TIMES, check_extent
 from .windows import Record
 
@@ -38,7 +38,7 @@ def reading(
         with bounded_zarr() if path and Path(path).is_dir() else nullcontext(): yield
     except Exception as e: # a foreign library, on a foreign file
         if path is None or isinstance(e, (ValueError,TypeError)) and str(e).startswith(f'`{path}'): raise
-        raise refusal(path, 'a whole file', f"one that cannot be read ({type(e).__name__}: {e})") from None
+        raise arg_error(path, 'a whole file', f"one that cannot be read ({type(e).__name__}: {e})") from None
 
 # %% ../../nbs/34_data.grids.ipynb #c9
 def open_grid(
@@ -49,10 +49,10 @@ def open_grid(
     if path.is_dir():
         check_zarr(path)
         engine = 'zarr'
-    elif not path.is_file(): raise refusal(path, 'a file', 'nothing there', error=FileNotFoundError)
+    elif not path.is_file(): raise arg_error(path, 'a file', 'nothing there', error=FileNotFoundError)
     else:
         with open(path, 'rb') as f: start = f.read(4)
-        if start[:3]!=b'CDF' and start!=b'\x89HDF': raise refusal(path, 'a NetCDF file', f"one that begins with {start!r}")
+        if start[:3]!=b'CDF' and start!=b'\x89HDF': raise arg_error(path, 'a NetCDF file', f"one that begins with {start!r}")
         engine,check = ('scipy',check_classic) if start[:3]==b'CDF' else ('h5netcdf',check_hdf5)
         check(path)
     with reading(path), warnings.catch_warnings():
@@ -77,7 +77,7 @@ def find_axes(
     if 'T' not in axes and left: axes['T'] = left.pop(0)
     if len(left)==1: axes['C'] = left.pop()
     if left or not {'T','Y','X'} <= set(axes):
-        raise refusal(f'{variable}', 'a variable of time, rows and columns, and of one more axis at most', f"{dict(var.sizes)}", 'choose one of each other axis with `.isel`, and save that')
+        raise arg_error(f'{variable}', 'a variable of time, rows and columns, and of one more axis at most', f"{dict(var.sizes)}", 'choose one of each other axis with `.isel`, and save that')
     return axes
 
 def _letter(dim, attrs):
@@ -100,7 +100,7 @@ def choose_variables(
     asked = [variables] if isinstance(variables, str) else list(variables or [])
     if not asked or set(asked)-set(numbers) or len(set(asked))!=len(asked):
         others = '; '.join(f"{k} has {', '.join(map(str, v.dims)) or 'no axis'}" for k,v in ds.data_vars.items() if k not in numbers and (not numbers or k in asked))
-        raise refusal('variables', f"some of those in {name} with time, rows and columns, {', '.join(numbers) or 'of which there are none'}", variables or 'none', others or 'say which')
+        raise arg_error('variables', f"some of those in {name} with time, rows and columns, {', '.join(numbers) or 'of which there are none'}", variables or 'none', others or 'say which')
     return asked
 
 # %% ../../nbs/34_data.grids.ipynb #c14
@@ -151,12 +151,12 @@ def grid_records(
     first = axes[0]
     sizes = [tuple(ds[v].sizes[a[l]] for l in 'TYX') for v,a in zip(variables, axes)]
     if len(set(sizes))>1 or any(a[l]!=first[l] for a in axes for l in 'TYX'):
-        raise refusal(name, 'variables on one grid', {v: dict(ds[v].sizes) for v in variables})
+        raise arg_error(name, 'variables on one grid', {v: dict(ds[v].sizes) for v in variables})
     channels = [c for v,a in zip(variables, axes) for c in channel_attrs(ds, v, a.get('C'), path)]
     shape = sizes[0][0],len(channels),*sizes[0][1:]
     check_extent(name, shape)
     claimed = sum(ds[v].size*ds[v].dtype.itemsize for v in variables)
-    if path and disk_bytes(path, claimed/1e5)*1e5 < claimed: raise refusal(name, f"a file that holds {shape}", f"{disk_bytes(path, np.inf)} bytes, which is next to nothing")
+    if path and disk_bytes(path, claimed/1e5)*1e5 < claimed: raise arg_error(name, f"a file that holds {shape}", f"{disk_bytes(path, np.inf)} bytes, which is next to nothing")
     values = GridArray(path or ds, variables, axes, shape, np.result_type(*(ds[v].dtype for v in variables)))
     dims   = tuple(first[l] for l in 'TYX')
     times,about = grid_times(ds, dims[0], name, path)
@@ -181,7 +181,7 @@ def channel_attrs(
     var   = ds[variable]
     attrs = dict(var.attrs) | {k: var.encoding[k] for k in ('grid_mapping',) if k in var.encoding}
     if extra is None: return [(variable, attrs)]
-    if var.sizes[extra] > 1000: raise refusal(variable, 'a variable of at most 1000 levels or members', f"{var.sizes[extra]} along {extra}")
+    if var.sizes[extra] > 1000: raise arg_error(variable, 'a variable of at most 1000 levels or members', f"{var.sizes[extra]} along {extra}")
     names = values_of(ds[extra], path).tolist() if extra in ds.variables and ds[extra].dtype.kind in 'biufU' else range(var.sizes[extra])
     return [(f'{variable}_{n:g}' if isinstance(n, float) else f'{variable}_{n}', attrs) for n in names]
 
@@ -194,7 +194,7 @@ def grid_times(
     "Read the times: dates, or numbers in a calendar that NumPy does not have"
     if dim not in ds.variables: return None,{}
     time = ds.variables[dim]
-    if time.dtype.kind not in 'iufM' or time.dims!=(dim,): raise refusal(f'{name}: {dim}', 'dates or numbers along its own axis', f"{time.dtype} along {time.dims}")
+    if time.dtype.kind not in 'iufM' or time.dims!=(dim,): raise arg_error(f'{name}: {dim}', 'dates or numbers along its own axis', f"{time.dtype} along {time.dims}")
     numbers = values_of(time, path)
     try:
         if ' since ' in str(time.attrs.get('units', '')):
@@ -202,7 +202,7 @@ def grid_times(
             dates = xr.decode_cf(xr.Dataset(coords={dim: (dim, numbers, time.attrs)}))[dim].values
             if dates.dtype.kind=='M': return dates,{}
     except (ImportError, ValueError, OverflowError): pass # a calendar of 360 days, say
-    except Exception as e: raise refusal(name, 'a whole file', f"one that cannot be read ({e})") from None
+    except Exception as e: raise arg_error(name, 'a whole file', f"one that cannot be read ({e})") from None
     return numbers,{} if numbers.dtype.kind=='M' else {dim: ((dim,), numbers, {k: time.attrs[k] for k in ('units','calendar','standard_name','long_name') if k in time.attrs})}
 
 def grid_coords(
@@ -222,7 +222,7 @@ def forecast_dataset(
 ): # xarray Dataset
     "Describe a forecast by the CF conventions, as the record that it continues"
     xr,x = geo_import('xarray', 'a forecast in NetCDF'),np.asarray(x)
-    if x.shape[1:]!=record.shape[1:] or x.ndim!=4: raise refusal('x', f"(T,{','.join(map(str, record.shape[1:]))}), as {record.name}", f"shape {x.shape}")
+    if x.shape[1:]!=record.shape[1:] or x.ndim!=4: raise arg_error('x', f"(T,{','.join(map(str, record.shape[1:]))}), as {record.name}", f"shape {x.shape}")
     t,times = record.dims[0],record.after(len(x), step)
     coords = {k: v for k,v in record.coords.items() if t not in v[0]}
     about  = record.coords.get(t, (None,None,{}))[2] # of times that are numbers

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from torch.nn import functional as F
 from fastcore.basics import patch, store_attr
-from ..checks import atomic_path, flag, refusal, whole, one_of
+from ..checks import atomic_path, check_bool, arg_error, check_int, check_choice
 from .windows import EpochDataset
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c7
@@ -24,7 +24,7 @@ def split_rows(
 )->slice: # Rows of the MNIST file `SPLITS[split]`
     "Which images of its MNIST file belong to a split"
     rows = {'train':slice(0,55_000), 'valid':slice(55_000,60_000), 'test':slice(0,10_000)}
-    return rows[one_of('split', split, tuple(rows))]
+    return rows[check_choice('split', split, tuple(rows))]
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c10
 def read_idx(
@@ -38,16 +38,16 @@ def read_idx(
         with (gzip.open if packed else open)(path, 'rb') as f:
             magic = f.read(4)
             if len(magic)<4 or magic[:3]!=b'\0\0\x08':
-                raise refusal(path, 'an idx file of bytes', f"a file that begins with {magic}")
+                raise arg_error(path, 'an idx file of bytes', f"a file that begins with {magic}")
             sides = f.read(4*magic[3])
             shape = struct.unpack(f'>{len(sides)//4}I', sides[:len(sides)//4*4])
             n     = math.prod(shape)
             data  = f.read(n+1) if n<=most else b''
     except (EOFError,zlib.error,gzip.BadGzipFile) as e:
-        raise refusal(path, 'a whole gzip file', f"one that breaks off or is damaged ({e})") from None
+        raise arg_error(path, 'a whole gzip file', f"one that breaks off or is damaged ({e})") from None
     if len(shape)!=magic[3] or len(data)!=n:
         claim = ' x '.join(map(str, shape))
-        raise refusal(path, f"a file of {claim} bytes, as its header says", 'more' if len(data)>n else 'fewer')
+        raise arg_error(path, f"a file of {claim} bytes, as its header says", 'more' if len(data)>n else 'fewer')
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c12
@@ -67,7 +67,7 @@ def find_idx(
     "Find one of MNIST's files"
     found = [p for p in (Path(folder)/stem, Path(folder)/f'{stem}.gz') if p.is_file()]
     if not found:
-        raise refusal('folder', f"a folder with MNIST's file {stem} or {stem}.gz", f"{str(folder)!r}, which has neither")
+        raise arg_error('folder', f"a folder with MNIST's file {stem} or {stem}.gz", f"{str(folder)!r}, which has neither")
     return found[0]
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c19
@@ -81,7 +81,7 @@ def load_digits(
         with (files('convlstm_nb')/'data'/'mnist_digits.npz').open('rb') as f: return np.load(f)[f'{split}_images']
     path   = find_idx(folder, f'{SPLITS[split]}-images-idx3-ubyte')
     images = read_idx(path)
-    if images.shape[1:]!=(28,28) or not len(images[rows]): raise refusal(
+    if images.shape[1:]!=(28,28) or not len(images[rows]): raise arg_error(
         path, f"images of 28 x 28, more than {rows.start} of them", ' x '.join(map(str, images.shape)))
     return images[rows].copy()
 
@@ -93,7 +93,7 @@ def pack_pngs(
     "Pack images into an idx file, in the order of their numbers"
     from PIL import Image
     pngs = sorted(Path(folder).glob('*/*.png'), key=lambda p: (int(p.stem), p.parent.name))
-    if not pngs: raise refusal('folder', 'a folder with <digit>/<number>.png files', f"{str(folder)!r}, which has none")
+    if not pngs: raise arg_error('folder', 'a folder with <digit>/<number>.png files', f"{str(folder)!r}, which has none")
     write_idx(path, np.stack([np.asarray(Image.open(p).convert('L')) for p in pngs]))
 
 def download_digits()->Path: # The folder, for load_digits
@@ -180,17 +180,17 @@ def check_motion(
     digits, # `(N,h,w)` uint8
 ): # The digits to use
     "Check the arguments of `MovingMNIST`"
-    one_of('split', ds.split, tuple(SPLITS))
-    for name in 'length','context','horizon','n_digits','digit_size': whole(name, getattr(ds, name))
-    whole('size', ds.size, ds.digit_size+1)
-    whole('seed', ds.seed, 0); flag('fresh', ds.fresh)
+    check_choice('split', ds.split, tuple(SPLITS))
+    for name in 'length','context','horizon','n_digits','digit_size': check_int(name, getattr(ds, name))
+    check_int('size', ds.size, ds.digit_size+1)
+    check_int('seed', ds.seed, 0); check_bool('fresh', ds.fresh)
     if np.shape(ds.speed)!=(2,) or np.asarray(ds.speed).dtype.kind not in 'iuf' or not 0<=ds.speed[0]<=ds.speed[1]<np.inf:
-        raise refusal('speed', 'a pair (lowest,highest), none negative', ds.speed)
+        raise arg_error('speed', 'a pair (lowest,highest), none negative', ds.speed)
     kind = getattr(digits, 'dtype', type(digits).__name__)
     if kind!=np.uint8 or np.ndim(digits)!=3 or not np.size(digits):
-        raise refusal('digits', 'a uint8 array (N,h,w)', f"{kind} {np.shape(digits)}")
-    if ds.pool is not None and whole('pool', ds.pool)>len(digits):
-        raise refusal('pool', f"at most {len(digits)}, the digits there are", ds.pool)
+        raise arg_error('digits', 'a uint8 array (N,h,w)', f"{kind} {np.shape(digits)}")
+    if ds.pool is not None and check_int('pool', ds.pool)>len(digits):
+        raise arg_error('pool', f"at most {len(digits)}, the digits there are", ds.pool)
     return resize_digits(digits[:ds.pool], ds.digit_size)
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c48
@@ -223,6 +223,6 @@ def mean_frame(self:MovingMNIST,
     n:int=256, # Sequences to average over, the first ones
 ): # `(1,size,size)` float32
     "Average the frames, known ones and those to forecast"
-    n = min(whole('n', n), len(self))
+    n = min(check_int('n', n), len(self))
     total = sum(self._frames(i).sum(0, dtype=np.int64) for i in range(n))
     return torch.tensor(total/(255*n*(self.context+self.horizon)), dtype=torch.float32)

@@ -10,7 +10,7 @@ __all__ = ['IMAGES', 'ENDINGS', 'by_number', 'open_image', 'image_kind', 'image_
 import re, warnings
 from pathlib import Path
 import numpy as np
-from ..checks import refusal
+from ..checks import arg_error
 from .readers import MAX_UNPACK
 from .windows import Record
 
@@ -33,7 +33,7 @@ def open_image(
         with warnings.catch_warnings():
             warnings.simplefilter('error', Image.DecompressionBombWarning)
             with Image.open(path, formats=('PNG','JPEG','TIFF','BMP','GIF')) as im: return read(im)
-    except Exception as e: raise refusal(path, 'a whole image', f"one that cannot be read ({e})") from None
+    except Exception as e: raise arg_error(path, 'a whole image', f"one that cannot be read ({e})") from None
 
 def image_kind(im):
     "How the pixels of an image are read: 'L', 'RGB', 'I;16', or as they are"
@@ -58,7 +58,7 @@ class ImageFiles:
         self.shape,self.dtype = (len(paths), *first.shape),first.dtype
         for p in paths: # the header alone
             size = open_image(p, lambda im: im.size)
-            if size!=first.shape[:0:-1]: raise refusal(p, f"{first.shape[2]}x{first.shape[1]} pixels as {Path(paths[0]).name}", '{}x{}'.format(*size), 'resize the frames, or put them into two folders')
+            if size!=first.shape[:0:-1]: raise arg_error(p, f"{first.shape[2]}x{first.shape[1]} pixels as {Path(paths[0]).name}", '{}x{}'.format(*size), 'resize the frames, or put them into two folders')
 
     def __getitem__(self, key):
         t,c,rows,cols = key
@@ -84,7 +84,7 @@ def image_records(
     path = Path(path)
     if path.is_dir():
         files = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGES), key=lambda p: by_number(p.name))
-        if not files: raise refusal(path, f"a folder of images ({' '.join(IMAGES)})", 'none there')
+        if not files: raise arg_error(path, f"a folder of images ({' '.join(IMAGES)})", 'none there')
         frames = ImageFiles(files)
     else: frames = read_gif(path)
     whole_range = {'uint8':255, 'uint16':65535}.get(str(frames.dtype), 1)
@@ -95,7 +95,7 @@ import glob
 from pathlib import Path
 import numpy as np
 import torch
-from ..checks import atomic_path, refusal, whole
+from ..checks import atomic_path, arg_error, check_int
 from .grids import forecast_dataset, grid_records, save_dataset
 from .readers import Joined, free_path, numpy_records, write_frames
 from .windows import Record
@@ -110,7 +110,7 @@ def find_files(
     if isinstance(path, (list,tuple)): return [f for p in path for f in find_files(p)]
     if Path(path).exists() or not glob.has_magic(str(path)): return [Path(path)]
     found = sorted(map(Path, glob.glob(str(path))), key=by_number)
-    if not found: raise refusal('path', 'a pattern that some file fits', str(path), error=FileNotFoundError)
+    if not found: raise arg_error('path', 'a pattern that some file fits', str(path), error=FileNotFoundError)
     return found
 
 def read_records(
@@ -122,11 +122,11 @@ def read_records(
     "Choose the reader for a path"
     path = Path(path)
     if path.suffix in ('.npy','.npz'): return numpy_records(path, variables, axes, **kwargs)
-    if axes is not None: raise refusal('axes', 'absent for a file that names its axes', repr(axes))
-    if not path.exists(): raise refusal(path, 'a file', 'nothing there', error=FileNotFoundError)
+    if axes is not None: raise arg_error('axes', 'absent for a file that names its axes', repr(axes))
+    if not path.exists(): raise arg_error(path, 'a file', 'nothing there', error=FileNotFoundError)
     if path.suffix in ENDINGS.split()[2:-1] or any((path/n).exists() for n in ('.zgroup','.zarray','.zmetadata','zarr.json')): return grid_records(path, variables, **kwargs)
-    if not path.is_dir() and path.suffix.lower()!='.gif': raise refusal(path, f"a folder of images, or a file ending in {ENDINGS.replace(' ', ', ')}", f"the ending {path.suffix!r}")
-    if variables is not None: raise refusal('variables', 'absent for images', variables)
+    if not path.is_dir() and path.suffix.lower()!='.gif': raise arg_error(path, f"a folder of images, or a file ending in {ENDINGS.replace(' ', ', ')}", f"the ending {path.suffix!r}")
+    if variables is not None: raise arg_error('variables', 'absent for images', variables)
     return image_records(path, **kwargs)
 
 # %% ../../nbs/35_data.open.ipynb #c8
@@ -147,11 +147,11 @@ def open_records(
     if isinstance(path, np.ndarray): return numpy_records(path, None, axes, **kwargs)
     if hasattr(path, 'data_vars'):   return grid_records(path, variables, **kwargs)
     files = find_files(path)
-    if not files: raise refusal('path', 'at least one file', 'an empty list')
+    if not files: raise arg_error('path', 'at least one file', 'an empty list')
     found = [read_records(f, variables, axes, **kwargs) for f in files]
     if len(files)==1 or not join: return [r for records in found for r in records]
     for f,records in zip(files, found):
-        if len(records)>1: raise refusal(f, 'one sequence, to be joined with others', f"{len(records)}", 'say `join=False`')
+        if len(records)>1: raise arg_error(f, 'one sequence, to be joined with others', f"{len(records)}", 'say `join=False`')
     return [join_records([r for [r] in found])]
 
 # %% ../../nbs/35_data.open.ipynb #c9
@@ -160,18 +160,18 @@ def join_records(
 )->Record:
     "Make one record of several"
     dated = [r.times is not None for r in records]
-    if any(dated) and not all(dated): raise refusal(records[dated.index(False)].name, 'a file with times, as others have', 'none')
+    if any(dated) and not all(dated): raise arg_error(records[dated.index(False)].name, 'a file with times, as others have', 'none')
     if all(dated): records = sorted(records, key=lambda r: r.times[0])
     first = records[0]
     for r in records[1:]:
         same = {'channels': [list(x.variables) for x in (first,r)], 'rows x columns': [x.shape[2:] for x in (first,r)], 'scale and offset': [(x.scale, x.offset) for x in (first,r)],
                 'units': [[a.get('units') for a in x.variables.values()] for x in (first,r)], 'times': [x.times.dtype.kind if all(dated) else None for x in (first,r)]}
         for what,(a,b) in same.items():
-            if a!=b: raise refusal(r.name, f"of the same {what} as {first.name}, {a}", b, 'join files that are alike, or say `join=False`')
+            if a!=b: raise arg_error(r.name, f"of the same {what} as {first.name}, {a}", b, 'join files that are alike, or say `join=False`')
         for k in set(first.coords) & set(r.coords) - {first.dims[0]}:
-            if not np.allclose(first.coords[k][1], r.coords[k][1], equal_nan=True): raise refusal(r.name, f"of the same {k} as {first.name}", 'other places', 'join files that are alike, or say `join=False`')
+            if not np.allclose(first.coords[k][1], r.coords[k][1], equal_nan=True): raise arg_error(r.name, f"of the same {k} as {first.name}", 'other places', 'join files that are alike, or say `join=False`')
     for a,b in zip(records, records[1:]):
-        if all(dated) and not b.times[0] > a.times[-1]: raise refusal(b.name, f"later than {a.name}, which ends at {a.times[-1]}", f"one that begins at {b.times[0]}", 'leave out what is there twice')
+        if all(dated) and not b.times[0] > a.times[-1]: raise arg_error(b.name, f"later than {a.name}, which ends at {a.times[-1]}", f"one that begins at {b.times[0]}", 'leave out what is there twice')
     times  = np.concatenate([r.times for r in records]) if all(dated) else None
     coords = {k:v for k,v in first.coords.items() if first.dims[0] not in v[0]} | {k:(d,times,a) for k,(d,_,a) in first.coords.items() if d==(first.dims[0],)}
     return Record(Joined([r.values for r in records]), times, coords, first.variables, first.attrs, first.dims,
@@ -185,8 +185,8 @@ def known_frames(
 )->np.ndarray: # `(T,C,H,W)`, NaN where something is missing
     "Read the last frames, from which a forecast starts"
     a,b  = record.runs()[-1]
-    need = (whole('context', context)-1)*whole('step', step) + 1
-    if b-a < need: raise refusal(record.name, f"{need} evenly spaced frames at its end", f"{b-a}" + (f" after a gap in time, of {len(record)}" if a else ''))
+    need = (check_int('context', context)-1)*check_int('step', step) + 1
+    if b-a < need: raise arg_error(record.name, f"{need} evenly spaced frames at its end", f"{b-a}" + (f" after a gap in time, of {len(record)}" if a else ''))
     return record.read(slice(b-need, b, step))
 
 def write_forecast(

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 import numpy as np
 import torch
-from ..checks import atomic_path, refusal
+from ..checks import atomic_path, arg_error
 from .windows import Record
 
 # %% ../../nbs/32_data.readers.ipynb #c6
@@ -27,7 +27,7 @@ def layout_of(
     if n==4 and shape[1]==channels:        return 'TCHW'
     if n in (3,4) and channels==1:         return 'THW' if n==3 else 'BTHW'
     want = '(T,H,W), (T,C,H,W), (B,T,H,W) or (B,T,C,H,W)' if channels==1 else '(T,C,H,W) or (B,T,C,H,W)'
-    raise refusal(name, f"{want} with {channels} channel{'s'*(channels!=1)}", f"shape {tuple(shape)}")
+    raise arg_error(name, f"{want} with {channels} channel{'s'*(channels!=1)}", f"shape {tuple(shape)}")
 
 def to_batch(
     x, # Array in `layout`
@@ -63,7 +63,7 @@ class NpyArray:
             self.shape,self.fortran,self.dtype = npy_header(f, path)
             self.offset = f.tell()
         if self.offset + self.nbytes > end:
-            raise refusal(path, f"a whole NumPy file, with {self.nbytes} bytes for {self.shape} {self.dtype}", f"one that cannot be read: it holds {max(0, end-self.offset)} of them")
+            raise arg_error(path, f"a whole NumPy file, with {self.nbytes} bytes for {self.shape} {self.dtype}", f"one that cannot be read: it holds {max(0, end-self.offset)} of them")
 
     @property
     def nbytes(self): return _count(self.shape)*self.dtype.itemsize
@@ -88,8 +88,8 @@ def npy_header(
         f.seek(at)
         shape,fortran,dtype = read(f)
     except Exception as e: # a header is parsed as Python's literals, which fail in many ways
-        raise refusal(path, 'a NumPy file of numbers', f"one that cannot be read ({type(e).__name__}: {e})") from None
-    if dtype.kind not in 'biufMSU' or min(shape, default=0) < 0: raise refusal(path, 'a NumPy file of numbers', f"{shape} of {dtype}, which cannot be read")
+        raise arg_error(path, 'a NumPy file of numbers', f"one that cannot be read ({type(e).__name__}: {e})") from None
+    if dtype.kind not in 'biufMSU' or min(shape, default=0) < 0: raise arg_error(path, 'a NumPy file of numbers', f"{shape} of {dtype}, which cannot be read")
     return shape,fortran,dtype
 
 # %% ../../nbs/32_data.readers.ipynb #c12
@@ -99,14 +99,14 @@ def open_array(
 ): # NpyArray, or an array that was unpacked
     "Open an array, unpickling nothing"
     path = Path(path)
-    if path.suffix not in ('.npy','.npz'): raise refusal(path, 'a .npy or .npz file', f"the ending {path.suffix!r}")
-    if not path.is_file(): raise refusal(path, 'a file', 'nothing there', error=FileNotFoundError)
+    if path.suffix not in ('.npy','.npz'): raise arg_error(path, 'a .npy or .npz file', f"the ending {path.suffix!r}")
+    if not path.is_file(): raise arg_error(path, 'a file', 'nothing there', error=FileNotFoundError)
     if path.suffix=='.npy':
-        if key is not None: raise refusal('key', 'absent for a file of one array', key)
+        if key is not None: raise arg_error('key', 'absent for a file of one array', key)
         return NpyArray(path)
     names = npz_names(path)
     if key is None and len(names)==1: key = names[0]
-    if key not in names: raise refusal('key', f"one of the arrays in {path}, {', '.join(names)}", key)
+    if key not in names: raise arg_error('key', f"one of the arrays in {path}, {', '.join(names)}", key)
     return unzip_array(path, key)
 
 def npz_names(
@@ -115,7 +115,7 @@ def npz_names(
     "Name the arrays in a file"
     try:
         with zipfile.ZipFile(path) as z: return [n.removesuffix('.npy') for n in z.namelist()]
-    except Exception as e: raise refusal(path, 'a whole NumPy file', f"one that cannot be read ({e})") from None
+    except Exception as e: raise arg_error(path, 'a whole NumPy file', f"one that cannot be read ({e})") from None
 
 def unzip_array(
     path, # A `.npz` file
@@ -128,20 +128,20 @@ def unzip_array(
         f.seek(info.header_offset + 26)
         data = info.header_offset + 30 + sum(int.from_bytes(f.read(2), 'little') for _ in range(2)) # name and extra field follow
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or data+info.compress_size > path.stat().st_size:
-            raise refusal(path, 'a whole NumPy file, stored or deflated', f"one that cannot be read: {key}")
+            raise arg_error(path, 'a whole NumPy file, stored or deflated', f"one that cannot be read: {key}")
         if info.compress_type==zipfile.ZIP_STORED: return NpyArray(path, data, data+info.compress_size)
         if info.file_size > min(MAX_UNPACK, 1040*info.compress_size+1000): # deflate packs 1032 to 1 at the most
-            raise refusal(path, 'a file that fits into memory', f"{key} of {info.file_size} bytes", 'save it with `np.save`, which is read in parts')
+            raise arg_error(path, 'a file that fits into memory', f"{key} of {info.file_size} bytes", 'save it with `np.save`, which is read in parts')
         return _unpack(z, info, path)
 
 def _unpack(z, info, path):
     with z.open(info) as member:
         shape,_,dtype = npy_header(member, path)
         if _count(shape)*dtype.itemsize != info.file_size-member.tell():
-            raise refusal(path, 'a whole NumPy file', f"one that cannot be read: {shape} {dtype} in {info.file_size} bytes")
+            raise arg_error(path, 'a whole NumPy file', f"one that cannot be read: {shape} {dtype} in {info.file_size} bytes")
     try:
         with z.open(info) as member: return np.lib.format.read_array(member, allow_pickle=False)
-    except Exception as e: raise refusal(path, 'a whole NumPy file', f"one that cannot be read ({e})") from None
+    except Exception as e: raise arg_error(path, 'a whole NumPy file', f"one that cannot be read ({e})") from None
 
 def load_array(
     path, # A `.npy` or `.npz` file
@@ -161,9 +161,9 @@ def axes_of(
     if axes is None:
         axes = {3:'THW', 5:'BTCHW'}.get(n)
         if n==4: axes = 'TCHW' if shape[1]<=4 else 'THWC' if shape[-1]<=4 else None
-        if axes is None: raise refusal(name, 'an array whose axes are known', f"shape {tuple(shape)}", "name them, `axes='TCHW'` or `axes='BTHW'` say")
+        if axes is None: raise arg_error(name, 'an array whose axes are known', f"shape {tuple(shape)}", "name them, `axes='TCHW'` or `axes='BTHW'` say")
     if len(axes)!=n or len(set(axes))!=n or not set('THW') <= set(axes) <= set('BTCHW'):
-        raise refusal('axes', f"{n} letters of BTCHW for shape {tuple(shape)}, with T, H and W", repr(axes))
+        raise arg_error('axes', f"{n} letters of BTCHW for shape {tuple(shape)}, with T, H and W", repr(axes))
     return axes
 
 class Arranged:
@@ -216,7 +216,7 @@ def numpy_records(
     path   = 'array' if isinstance(path, np.ndarray) else path
     axes   = axes_of(next(iter(arrays.values())).shape, axes, path)
     for k,a in arrays.items():
-        if a.shape!=next(iter(arrays.values())).shape: raise refusal(path, 'variables of one shape', {k: a.shape for k,a in arrays.items()})
+        if a.shape!=next(iter(arrays.values())).shape: raise arg_error(path, 'variables of one shape', {k: a.shape for k,a in arrays.items()})
         check_extent(path, Arranged(a, axes).shape)
     aside = _aside(path, arrays)
     dtype = next(iter(arrays.values())).dtype
@@ -236,9 +236,9 @@ def check_extent(
     shape:tuple, # `(T,C,H,W)`
 ):
     "Refuse a shape of which not even a frame fits into memory"
-    if 0 in shape: raise refusal(path, 'an array with no empty axis', f"shape {shape}")
+    if 0 in shape: raise arg_error(path, 'an array with no empty axis', f"shape {shape}")
     if _count(shape[1:]) > MAX_FRAME or shape[0] > MAX_STEPS:
-        raise refusal(path, f"at most {MAX_STEPS} frames of at most {MAX_FRAME} pixels", f"shape {shape}", 'cut or coarsen it first')
+        raise arg_error(path, f"at most {MAX_STEPS} frames of at most {MAX_FRAME} pixels", f"shape {shape}", 'cut or coarsen it first')
 
 # %% ../../nbs/32_data.readers.ipynb #c25
 def _arrays(path, variables):
@@ -248,7 +248,7 @@ def _arrays(path, variables):
     found = npz_names(path)
     asked = [variables] if isinstance(variables, str) else variables
     names = asked or [k for k in found if len(open_array(path, k).shape)>=3]
-    if not set(names)<=set(found) or (len(names)!=1 and not asked): raise refusal('variables', f"some of the arrays in {path}, {', '.join(found)}", asked)
+    if not set(names)<=set(found) or (len(names)!=1 and not asked): raise arg_error('variables', f"some of the arrays in {path}, {', '.join(found)}", asked)
     return {k: open_array(path, k) for k in names}
 
 TIMES,ROWS,COLUMNS = ('time','times','valid_time'),('lat','latitude','y'),('lon','longitude','x')
@@ -275,12 +275,12 @@ def read_frames(
     "Read sequences of images from a file"
     a = load_array(path, key)
     layout = layout_of(a.shape, channels, path)
-    if 0 in a.shape: raise refusal(path, 'an array with no empty axis', f"shape {a.shape}")
+    if 0 in a.shape: raise arg_error(path, 'an array with no empty axis', f"shape {a.shape}")
     if a.dtype==np.uint8: a = a.astype(np.float32)/255
-    if a.dtype.kind!='f': raise refusal(path, 'an array of floating-point numbers or bytes', a.dtype, 'scale it first', TypeError)
+    if a.dtype.kind!='f': raise arg_error(path, 'an array of floating-point numbers or bytes', a.dtype, 'scale it first', TypeError)
     a   = a.astype(np.float32, copy=False) # before the check, since a large float64 becomes infinite here
     bad = ~np.isfinite(a)
-    if bad.any(): raise refusal(path, 'free of NaN and infinite pixels', f"{bad.sum()}, the first at {tuple(map(int, np.argwhere(bad)[0]))}")
+    if bad.any(): raise arg_error(path, 'free of NaN and infinite pixels', f"{bad.sum()}, the first at {tuple(map(int, np.argwhere(bad)[0]))}")
     return torch.from_numpy(to_batch(a, layout)),layout
 
 # %% ../../nbs/32_data.readers.ipynb #c33
@@ -291,10 +291,10 @@ def free_path(
 )->Path:
     "Check that a file can be written to `path`, before the work is done"
     path = Path(path)
-    if path.suffix not in suffixes: raise refusal(path, f"a name ending in {' or '.join(suffixes)}", f"the ending {path.suffix!r}")
-    if not path.parent.is_dir(): raise refusal(path, 'in a folder that exists', str(path.parent), error=FileNotFoundError)
-    if path.is_dir(): raise refusal(path, 'a file', 'a folder', error=FileExistsError)
-    if path.exists() and not force: raise refusal(path, 'a new file', 'one that exists', 'choose another name or say `--force`', FileExistsError)
+    if path.suffix not in suffixes: raise arg_error(path, f"a name ending in {' or '.join(suffixes)}", f"the ending {path.suffix!r}")
+    if not path.parent.is_dir(): raise arg_error(path, 'in a folder that exists', str(path.parent), error=FileNotFoundError)
+    if path.is_dir(): raise arg_error(path, 'a file', 'a folder', error=FileExistsError)
+    if path.exists() and not force: raise arg_error(path, 'a new file', 'one that exists', 'choose another name or say `--force`', FileExistsError)
     return path
 
 def write_frames(

@@ -7,7 +7,7 @@ __all__ = ['end_of', 'values_along', 'between', 'split', 'check_apart', 'frames_
 
 # %% ../../nbs/36_data.splits.ipynb #c3
 import numpy as np
-from ..checks import refusal, whole
+from ..checks import arg_error, check_int
 from .readers import COLUMNS, ROWS
 from .windows import Record, Windows
 
@@ -21,7 +21,7 @@ def end_of(
     if e is None: return e
     dates = values.dtype.kind=='M'
     try: return np.datetime64(e) if dates else float(e)
-    except (TypeError, ValueError): raise refusal('low, high', "dates, '2024-07-20T06:00' say" if dates else f"numbers, as {by!r} is", repr(e)) from None
+    except (TypeError, ValueError): raise arg_error('low, high', "dates, '2024-07-20T06:00' say" if dates else f"numbers, as {by!r} is", repr(e)) from None
 
 def values_along(
     records:list, # Records
@@ -35,7 +35,7 @@ def values_along(
         if by=='time' and r.times is not None: out.append((r.times, 0)); continue
         dims,values,_ = r.coords.get(by, ((None,), None, None))
         if tuple(dims) not in ((), r.dims[1:2], r.dims[2:3]):
-            raise refusal('by', f"'time', 'frame', 'row', 'column', 'sequence' or a coordinate of {r.name} along one axis, {', '.join(r.coords) or 'of which there is none'}", repr(by))
+            raise arg_error('by', f"'time', 'frame', 'row', 'column', 'sequence' or a coordinate of {r.name} along one axis, {', '.join(r.coords) or 'of which there is none'}", repr(by))
         out.append((np.atleast_1d(values), r.dims.index(dims[0]) if dims else None))
     return out
 
@@ -51,12 +51,12 @@ def between(
         a,b  = (end_of(e, v, by) for e in (low, high))
         keep = np.flatnonzero((True if a is None else v>=a) & (True if b is None else v<b) & np.ones(len(v), bool))
         if not len(keep): continue
-        if (np.diff(keep)!=1).any(): raise refusal('by', f"a coordinate that {r.name} goes through in one direction", repr(by))
+        if (np.diff(keep)!=1).any(): raise arg_error('by', f"a coordinate that {r.name} goes through in one direction", repr(by))
         cut = slice(int(keep[0]), int(keep[-1])+1)
         out.append(r if axis is None else r.part(*(cut if i==axis else slice(None) for i in range(3))))
     if not out:
         every = [v for v,_ in values_along(records, by)]
-        raise refusal('low, high', f"around some of {by} {min(v.min() for v in every)} to {max(v.max() for v in every)}", f"{low} to {high}")
+        raise arg_error('low, high', f"around some of {by} {min(v.min() for v in every)} to {max(v.max() for v in every)}", f"{low} to {high}")
     return out
 
 # %% ../../nbs/36_data.splits.ipynb #c10
@@ -72,10 +72,10 @@ def split(
     if by in ('frame','row','column') and len(records)>1:
         return [sum(parts, []) for parts in zip(*(split(r, gap, by, fractions) for r in records))]
     every = np.unique(np.concatenate([v for v,_ in values_along(records, by)]))
-    usable = len(every) - whole('gap', gap, 0)*(len(fractions)-1)
-    if min(fractions) <= 0: raise refusal('fractions', 'positive', fractions)
+    usable = len(every) - check_int('gap', gap, 0)*(len(fractions)-1)
+    if min(fractions) <= 0: raise arg_error('fractions', 'positive', fractions)
     ends   = np.rint(np.cumsum([0,*fractions])/sum(fractions)*max(usable, 0)).astype(int)
-    if (np.diff(ends)<1).any(): raise refusal(records[0].name, f"longer along {by}, to be cut into {len(fractions)} parts with gaps of {gap}", f"{len(every)}")
+    if (np.diff(ends)<1).any(): raise arg_error(records[0].name, f"longer along {by}, to be cut into {len(fractions)} parts with gaps of {gap}", f"{len(every)}")
     cuts = [(every[a+k*gap], every[b+k*gap] if b+k*gap < len(every) else None) for k,(a,b) in enumerate(zip(ends, ends[1:]))]
     return [between(records, by, *cut) for cut in cuts]
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch.utils.data import Dataset
-from ..checks import refusal, whole
+from ..checks import arg_error, check_int
 
 # %% ../../nbs/30_data.windows.ipynb #c6
 @dataclass(eq=False)
@@ -36,19 +36,19 @@ class Record:
     def __post_init__(self):
         if isinstance(self.values, torch.Tensor): self.values = self.values.detach().cpu().numpy()
         shape,dtype = (tuple(getattr(self.values, 'shape', ())),np.dtype(getattr(self.values, 'dtype', object)))
-        if dtype.kind not in 'biuf': raise refusal(self.name, 'an array of numbers', f"{type(self.values).__name__} of {dtype}", error=TypeError)
-        if len(shape)!=4: raise refusal(self.name, '(T,C,H,W)', f"shape {shape}", 'a grey film `(T,H,W)` becomes that by `x[:,None]`')
-        if 0 in shape: raise refusal(self.name, 'an array with no empty axis', f"shape {shape}")
+        if dtype.kind not in 'biuf': raise arg_error(self.name, 'an array of numbers', f"{type(self.values).__name__} of {dtype}", error=TypeError)
+        if len(shape)!=4: raise arg_error(self.name, '(T,C,H,W)', f"shape {shape}", 'a grey film `(T,H,W)` becomes that by `x[:,None]`')
+        if 0 in shape: raise arg_error(self.name, 'an array with no empty axis', f"shape {shape}")
         if self.box is None: self.box = tuple(range(shape[i]) for i in (0,2,3))
         if not self.variables: self.variables = {f'channel_{i}' if shape[1]>1 else 'value': {} for i in range(shape[1])}
-        if len(self.variables)!=shape[1]: raise refusal(f'{self.name}: variables', f"{shape[1]}, one for each channel", list(self.variables))
+        if len(self.variables)!=shape[1]: raise arg_error(f'{self.name}: variables', f"{shape[1]}, one for each channel", list(self.variables))
         if self.times is not None: self.times = check_times(self.times, len(self), self.name)
         if self.valid is not None:
             self.valid = np.asarray(self.valid, dtype=bool)
-            if self.valid.shape!=self.shape[2:]: raise refusal(f'{self.name}: valid', f"of shape {self.shape[2:]}", f"shape {self.valid.shape}")
+            if self.valid.shape!=self.shape[2:]: raise arg_error(f'{self.name}: valid', f"of shape {self.shape[2:]}", f"shape {self.valid.shape}")
         for z in self.covariates:
             if z.shape[2:]!=self.shape[2:] or len(z) not in (1,len(self)):
-                raise refusal(f"{self.name}: covariates", f"of {len(self)} frames or one, of {self.shape[2:]}", f"{len(z)} of {z.shape[2:]} in {z.name}")
+                raise arg_error(f"{self.name}: covariates", f"of {len(self)} frames or one, of {self.shape[2:]}", f"{len(z)} of {z.shape[2:]} in {z.name}")
 
     @property
     def shape(self): return (len(self.box[0]), self.values.shape[1], len(self.box[1]), len(self.box[2]))
@@ -67,11 +67,11 @@ def check_times(
     "Check that there is a time for each frame, and that each is later than the one before"
     times = np.asarray(times)
     if times.dtype.kind not in 'Miuf' or times.shape!=(n,):
-        raise refusal(f'{name}: times', f"{n} dates or numbers, one for each frame", f"{times.dtype} of shape {times.shape}")
+        raise arg_error(f'{name}: times', f"{n} dates or numbers, one for each frame", f"{times.dtype} of shape {times.shape}")
     late = np.flatnonzero(~(times[1:] > times[:-1])) # not `<=`, which NaT would pass
     if len(late):
         i = late[0]
-        raise refusal(f'{name}: times', 'increasing', f"{_say(times[i+1])} after {_say(times[i])}, at frame {i+1}", 'sort the frames by time, and keep one of each')
+        raise arg_error(f'{name}: times', 'increasing', f"{_say(times[i+1])} after {_say(times[i])}, at frame {i+1}", 'sort the frames by time, and keep one of each')
     return times
 
 # %% ../../nbs/30_data.windows.ipynb #c8
@@ -86,7 +86,7 @@ def part(self:Record,
     "Take a part, without reading it"
     cut,new = dict(zip(self.dims, (frames,rows,cols))),copy.copy(self)
     new.box    = tuple(b[s] for b,s in zip(self.box, cut.values()))
-    if not all(map(len, new.box)): raise refusal(f'{self.name}: part', 'at least one frame, row and column', tuple(map(len, new.box)))
+    if not all(map(len, new.box)): raise arg_error(f'{self.name}: part', 'at least one frame, row and column', tuple(map(len, new.box)))
     new.times  = None if self.times is None else self.times[frames]
     new.valid  = None if self.valid is None else self.valid[rows,cols]
     new.coords = {k: (d, np.asarray(v)[tuple(cut[a] for a in d)], a) for k,(d,v,a) in self.coords.items()}
@@ -105,7 +105,7 @@ def read(self:Record,
     with np.errstate(over='ignore'): x = raw.astype(np.float32)
     if self.scale!=1 or self.offset: x = x*np.float32(self.scale) + np.float32(self.offset)
     for f in self.fill: x[raw==f] = np.nan
-    if np.isinf(x).any(): raise refusal(self.name, 'free of infinite pixels', f"{np.isinf(x).sum()}", 'give the number that stands for them as `fill`')
+    if np.isinf(x).any(): raise arg_error(self.name, 'free of infinite pixels', f"{np.isinf(x).sum()}", 'give the number that stands for them as `fill`')
     if self.valid is not None: x[...,~self.valid[rows,cols]] = np.nan
     return x
 
@@ -151,7 +151,7 @@ def missing(self:Record)->np.ndarray: # `(T,)`
     "Count the missing pixels of each frame; everything is read once"
     lost = np.concatenate([np.isnan(x).sum((1,2,3)) for x in self.blocks()])
     if lost.min()==np.prod(self.shape[1:]):
-        raise refusal(self.name, 'a record with values', f"only missing pixels in {', '.join(self.variables)}", 'choose another variable, or look at its fill value')
+        raise arg_error(self.name, 'a record with values', f"only missing pixels in {', '.join(self.variables)}", 'choose another variable, or look at its fill value')
     return lost
 
 # %% ../../nbs/30_data.windows.ipynb #c19
@@ -172,7 +172,7 @@ class EpochDataset(Dataset):
     @property
     def epoch(self): return int(self._epoch)
     @epoch.setter
-    def epoch(self, n): self._epoch.fill_(whole('epoch', n, 0))
+    def epoch(self, n): self._epoch.fill_(check_int('epoch', n, 0))
 
 class Windows(EpochDataset):
     "Windows of records: `x,y = ds[i]`, the known frames and those to forecast, both `(T,C,H,W)` float32; `x,z,y` with covariates `z`"
@@ -193,10 +193,10 @@ class Windows(EpochDataset):
     ):
         super().__init__()
         self.records = [r if isinstance(r, Record) else Record(r) for r in ([records] if isinstance(records, Record) else records)]
-        self.context,self.horizon,self.stride,self.step = (whole(k, v) for k,v in dict(context=context, horizon=horizon, stride=stride, step=step).items())
-        self.scaling,self.fill,self.mask,self.max_missing,self.seed = scaling,fill,mask,max_missing,whole('seed', seed, 0)
+        self.context,self.horizon,self.stride,self.step = (check_int(k, v) for k,v in dict(context=context, horizon=horizon, stride=stride, step=step).items())
+        self.scaling,self.fill,self.mask,self.max_missing,self.seed = scaling,fill,mask,max_missing,check_int('seed', seed, 0)
         self.covariates = covariates
-        self.crop   = crop if crop is None else tuple(whole('crop', n) for n in crop)
+        self.crop   = crop if crop is None else tuple(check_int('crop', n) for n in crop)
         check_sizes(self.records, self.crop)
         self.starts,self.left_out = find_windows(self) # (n,2): record and first frame
 
@@ -229,13 +229,13 @@ def check_sizes(
     crop:tuple=None, # As of Windows
 ):
     "Check that windows of all records fit into one batch"
-    if not records: raise refusal('records', 'at least one', 'none')
+    if not records: raise arg_error('records', 'at least one', 'none')
     first = records[0]
     for r in records:
         if r.shape[1]!=first.shape[1] or (crop is None and r.shape[2:]!=first.shape[2:]):
-            raise refusal(r.name, f"{'x'.join(map(str, first.shape[1:]))} (channels, rows, columns) as {first.name}", 'x'.join(map(str, r.shape[1:])),
+            raise arg_error(r.name, f"{'x'.join(map(str, first.shape[1:]))} (channels, rows, columns) as {first.name}", 'x'.join(map(str, r.shape[1:])),
                           'make the sizes alike, or train on pieces with `crop=(rows,columns)`')
-        if crop and any(n > s for n,s in zip(crop, r.shape[2:])): raise refusal('crop', f"at most the size of {r.name}, {r.shape[2:]}", crop)
+        if crop and any(n > s for n,s in zip(crop, r.shape[2:])): raise arg_error('crop', f"at most the size of {r.name}, {r.shape[2:]}", crop)
 
 def find_windows(
     ds:Windows, # What to cut
@@ -252,9 +252,9 @@ def find_windows(
         start = start[even & full]
         found.append(np.stack([np.full_like(start, r), start], 1))
     if sum(map(len, found)): return np.concatenate(found),out
-    if any(out.values()): raise refusal('records', f"enough for one window of {ds.span} frames in a row", ', '.join(f"{n} that {why}" for why,n in out.items()))
+    if any(out.values()): raise arg_error('records', f"enough for one window of {ds.span} frames in a row", ', '.join(f"{n} that {why}" for why,n in out.items()))
     lengths = ', '.join(f"{r.name}: {len(r)}" for r in ds.records[:5])
-    raise refusal('records', f"enough for one window of {ds.span} frames", lengths, 'choose a smaller context, horizon or step')
+    raise arg_error('records', f"enough for one window of {ds.span} frames", lengths, 'choose a smaller context, horizon or step')
 
 def share_missing(
     record:Record, # A record
@@ -288,14 +288,14 @@ class StreamChunks(Dataset):
         bs:int, # Rows of a batch
         chunk:int, # Frames in a piece
     ):
-        self.records,self.bs,self.chunk = records,whole('bs', bs),whole('chunk', chunk)
+        self.records,self.bs,self.chunk = records,check_int('bs', bs),check_int('chunk', chunk)
         for i,r in enumerate(records):
             if len(r.shape) != 4 or r.shape[1:] != records[0].shape[1:]:
-                raise refusal(f'records[{i}]', f"(T,C,H,W) of the size of the first, {tuple(records[0].shape[1:])}", f"shape {tuple(r.shape)}")
+                raise arg_error(f'records[{i}]', f"(T,C,H,W) of the size of the first, {tuple(records[0].shape[1:])}", f"shape {tuple(r.shape)}")
         pieces = [(len(r)-1)//chunk for r in records] # one frame more, for the last target
         rows = [[(r,k) for r in row for k in range(pieces[r])] for row in deal(pieces, bs)]
         self.steps = min(map(len, rows))
-        if not self.steps: raise refusal('records', f"enough for {bs} rows of pieces of {chunk}+1 frames", f"lengths {[len(r) for r in records]}")
+        if not self.steps: raise arg_error('records', f"enough for {bs} rows of pieces of {chunk}+1 frames", f"lengths {[len(r) for r in records]}")
         self.rows   = rows
         self.row_starts = torch.tensor([[row[t][1]==0 for row in rows] for t in range(self.steps)]) # (steps, bs)
 

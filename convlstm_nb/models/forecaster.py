@@ -11,7 +11,7 @@ import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.meta import delegates
 from fastcore.basics import patch
-from ..checks import FLOATS, check_frames, check_like, check_tensor, flag, one_of, refusal, whole
+from ..checks import FLOATS, check_frames, check_like, check_tensor, check_bool, check_choice, arg_error, check_int
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, check_options
 
@@ -22,7 +22,7 @@ def to_patches(
 )->torch.Tensor: # `(B,T,C*patch_size²,H/patch_size,W/patch_size)`
     "Fold each patch of pixels into the channels"
     if any(n%patch_size for n in x.shape[3:]):
-        raise refusal('x', f"of a height and width that `patch_size={patch_size}` divides", 'x'.join(map(str, x.shape[3:])), 'pad or crop the frames')
+        raise arg_error('x', f"of a height and width that `patch_size={patch_size}` divides", 'x'.join(map(str, x.shape[3:])), 'pad or crop the frames')
     if not x.shape[0]: return x.new_empty(0, x.shape[1], x.shape[2]*patch_size**2, *(n//patch_size for n in x.shape[3:])) # torch leaves it as it is
     return F.pixel_unshuffle(x, patch_size)
 
@@ -62,13 +62,13 @@ class Forecaster(nn.Module):
         **kwargs, # `device` and `dtype`
     ):
         super().__init__()
-        self.in_channels,self.out_channels = whole('in_channels', in_channels),whole('out_channels', out_channels)
-        self.patch_size = whole('patch_size', patch_size)
-        self.output     = one_of('output', output, list(OUTPUTS))
-        self.covariates = whole('covariates', covariates, 0)
-        self.residual   = flag('residual', residual)
-        if residual and output!='identity': raise refusal('residual', f"False where `output={output!r}`, which makes no change", True, "say `output='identity'`")
-        if residual and out_channels>in_channels: raise refusal('out_channels', f"at most {in_channels}, the channels of a frame, where `residual=True`", out_channels)
+        self.in_channels,self.out_channels = check_int('in_channels', in_channels),check_int('out_channels', out_channels)
+        self.patch_size = check_int('patch_size', patch_size)
+        self.output     = check_choice('output', output, list(OUTPUTS))
+        self.covariates = check_int('covariates', covariates, 0)
+        self.residual   = check_bool('residual', residual)
+        if residual and output!='identity': raise arg_error('residual', f"False where `output={output!r}`, which makes no change", True, "say `output='identity'`")
+        if residual and out_channels>in_channels: raise arg_error('out_channels', f"at most {in_channels}, the channels of a frame, where `residual=True`", out_channels)
         self.frames     = nn.Conv2d(hidden_channels, self.out_channels*self.patch_size**2, 1, **kwargs)
         if residual: nn.init.zeros_(self.frames.weight); nn.init.zeros_(self.frames.bias) # no change, at first
 
@@ -101,7 +101,7 @@ class EncoderForecaster(Forecaster):
         **kwargs
     ):
         hidden = stack_sizes(hidden_channels, kwargs)
-        read = sum(hidden) if one_of('readout', readout, ['all','last'])=='all' else hidden[-1]
+        read = sum(hidden) if check_choice('readout', readout, ['all','last'])=='all' else hidden[-1]
         super().__init__(in_channels, in_channels if out_channels is None else out_channels, patch_size, output, read, covariates, residual, **placement(kwargs))
         self.hidden_channels,self.readout = hidden,readout
         opts = dict(kwargs, kernel_size=kernel_size, hidden_kernel_size=hidden_kernel_size)
@@ -137,22 +137,22 @@ def stack_sizes(hidden_channels, kwargs):
     "The channels of each layer, and a word on options that make no sense here"
     why = dict(spatial_dims='a forecaster works on images', num_layers='`hidden_channels` says how many', batch_first='sequences are `(B,T,C,H,W)`',
                bidirectional='the future is not known', stateful='every call begins anew; `advance` goes on')
-    for k in why.keys() & kwargs.keys(): raise refusal(k, 'absent', kwargs[k], why[k])
+    for k in why.keys() & kwargs.keys(): raise arg_error(k, 'absent', kwargs[k], why[k])
     hidden = list(hidden_channels) if isinstance(hidden_channels, (list,tuple)) else [hidden_channels]
-    whole('length of hidden_channels', len(hidden))
+    check_int('length of hidden_channels', len(hidden))
     check_options(kwargs)
-    return [whole('hidden_channels', h) for h in hidden]
+    return [check_int('hidden_channels', h) for h in hidden]
 
 def placement(kwargs):
     "Where the parameters are, among the options of a cell"
-    one_of('dtype', kwargs.get('dtype'), [None,*FLOATS])
+    check_choice('dtype', kwargs.get('dtype'), [None,*FLOATS])
     return {k:v for k,v in kwargs.items() if k in ('device','dtype')}
 
 @patch
 def check(self:Forecaster, x, horizon):
     "Check the input before any work is done"
     check_frames(x, 'BTC', self.in_channels, 2, self.frames.weight)
-    return whole('horizon', horizon)
+    return check_int('horizon', horizon)
 
 @patch
 def check_covariates(self:Forecaster, covariates, x, horizon):
@@ -160,14 +160,14 @@ def check_covariates(self:Forecaster, covariates, x, horizon):
     T = x.shape[1]
     want = (x.shape[0],T+horizon,self.covariates,*x.shape[3:])
     if not self.covariates:
-        if covariates is not None: raise refusal('covariates', 'None, since the model was made without', type(covariates).__name__, 'make one with `covariates=...`')
+        if covariates is not None: raise arg_error('covariates', 'None, since the model was made without', type(covariates).__name__, 'make one with `covariates=...`')
         return None,None
     told = f"of a shape that expands to {want}, {T} known frames and {horizon} ahead"
-    if covariates is None: raise refusal('covariates', told, None)
+    if covariates is None: raise arg_error('covariates', told, None)
     check_like('covariates', covariates, self.frames.weight)
     got = tuple(covariates.shape)
     if len(got) not in (3,5) or got[-3]!=self.covariates or any(a not in (1,b) for a,b in zip(got[::-1], want[::-1])):
-        raise refusal('covariates', told, f"shape {got}")
+        raise arg_error('covariates', told, f"shape {got}")
     z = covariates.expand(want)
     return z[:,:T],z[:,T:]
 
@@ -190,13 +190,13 @@ def start_from_mean(self:Forecaster,
     "Set the output's bias so that the first forecasts are the mean of the data"
     want = f"a number, or one for each of {self.out_channels} channels"
     try: mean = torch.as_tensor(mean, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError): raise refusal('mean', want, repr(mean), error=TypeError) from None
-    if tuple(mean.shape) not in ((), (1,), (self.out_channels,)): raise refusal('mean', want, f"shape {tuple(mean.shape)}")
+    except (TypeError, ValueError, RuntimeError): raise arg_error('mean', want, repr(mean), error=TypeError) from None
+    if tuple(mean.shape) not in ((), (1,), (self.out_channels,)): raise arg_error('mean', want, f"shape {tuple(mean.shape)}")
     mean = mean.expand(self.out_channels)
-    if not mean.isfinite().all(): raise refusal('mean', 'finite', mean.tolist())
+    if not mean.isfinite().all(): raise arg_error('mean', 'finite', mean.tolist())
     if self.residual: return self # whose first forecasts are the last frame
     if self.output=='sigmoid':
-        if not 0 <= mean.min() <= mean.max() <= 1: raise refusal('mean', "from 0 to 1 where `output='sigmoid'`", mean.tolist())
+        if not 0 <= mean.min() <= mean.max() <= 1: raise arg_error('mean', "from 0 to 1 where `output='sigmoid'`", mean.tolist())
         mean = torch.logit(mean, eps=1e-4)
     self.frames.bias.copy_(mean.repeat_interleave(self.patch_size**2))
     return self
@@ -232,7 +232,7 @@ class NextFrameForecaster(Forecaster):
     ): # What the loss takes, `(B,horizon,in_channels,H,W)`
         "Read `x`, then feed each forecast back"
         horizon,T = self.check(x, horizon),x.shape[1]
-        flag('from_start', from_start)
+        check_bool('from_start', from_start)
         true,feed = check_feed(x, horizon, target, feed)
         if target is None and not from_start: return self.advance(x, None, horizon, covariates)[0]
         z,state,ys = self.covariates_ahead(covariates, x, horizon),None,[]
@@ -277,16 +277,16 @@ def check_feed(
 ): # True frames as far as they are known, and `feed`
     "Check what is fed in training"
     B,T = x.shape[:2]
-    if feed is None and target is not None: raise refusal('target', 'None without `feed`, which says where to feed it', type(target).__name__)
+    if feed is None and target is not None: raise arg_error('target', 'None without `feed`, which says where to feed it', type(target).__name__)
     if feed is None: feed = (torch.arange(1, T+horizon-1) < T).expand(B, -1)
-    elif not isinstance(feed, torch.Tensor): raise refusal('feed', 'a tensor of bools', type(feed).__name__, error=TypeError)
+    elif not isinstance(feed, torch.Tensor): raise arg_error('feed', 'a tensor of bools', type(feed).__name__, error=TypeError)
     elif tuple(feed.shape) != (B,T+horizon-2) or feed.dtype != torch.bool:
-        raise refusal('feed', f"bool of shape {(B,T+horizon-2)}", f"{feed.dtype} of shape {tuple(feed.shape)}")
-    elif target is None: raise refusal('target', 'given with `feed`', None)
+        raise arg_error('feed', f"bool of shape {(B,T+horizon-2)}", f"{feed.dtype} of shape {tuple(feed.shape)}")
+    elif target is None: raise arg_error('target', 'given with `feed`', None)
     if target is None: return x,feed.to(x.device)
     want = (B,horizon,*x.shape[2:])
     check_tensor('target', target)
-    if tuple(target.shape) != want: raise refusal('target', f"of shape {want}", f"shape {tuple(target.shape)}")
+    if tuple(target.shape) != want: raise arg_error('target', f"of shape {want}", f"shape {tuple(target.shape)}")
     return torch.cat([x, target.to(x.dtype)], 1),feed.to(x.device)
 
 def pick(
@@ -299,7 +299,7 @@ def pick(
     return torch.where(where.view(-1,1,1,1), true, guess.to(true.dtype))
 
 # %% ../../nbs/10_models.forecaster.ipynb #c3
-from ..checks import one_of
+from ..checks import check_choice
 
 
 # %% ../../nbs/10_models.forecaster.ipynb #c6
@@ -320,5 +320,5 @@ def paper_model(
     **kwargs, # Arguments of the forecaster that replace the published ones
 ):
     "Build a published model"
-    args = dict(PAPERS[one_of('name', name, list(PAPERS))], **kwargs)
+    args = dict(PAPERS[check_choice('name', name, list(PAPERS))], **kwargs)
     return args.pop('model', EncoderForecaster)(in_channels, **args)

@@ -12,7 +12,7 @@ from functools import partial
 from torch import nn
 from fastcore.basics import patch
 from fastcore.meta import delegates
-from ..checks import check_frames, fraction, one_of, refusal, whole
+from ..checks import check_frames, check_probability, check_choice, arg_error, check_int
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, channel_mask, check_lengths
 from .forecaster import OUTPUTS, from_patches, to_patches, whole_patches
@@ -32,7 +32,7 @@ def pool_frames(
     lengths=None, # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
 )->torch.Tensor: # `(B,C,*size)`
     "Mean or maximum over the frames of each sequence"
-    one_of('how', how, ['mean','max'])
+    check_choice('how', how, ['mean','max'])
     B,T = output.shape[:2]
     if lengths is None: return output.mean(1) if how=='mean' else output.amax(1)
     past = torch.arange(T) >= check_lengths(lengths, B, T)[:,None]
@@ -47,8 +47,8 @@ def pool_pixels(
     grid:int=1, # Cells on each axis
 )->torch.Tensor: # `(B,C*grid**n)`, where there are n spatial axes
     "Maximum or mean over the pixels of each cell of a grid"
-    one_of('how', how, ['max','mean'])
-    if any(n < whole('grid', grid) for n in x.shape[2:]): raise refusal('grid', f"at most {min(x.shape[2:])}, the shortest side", grid)
+    check_choice('how', how, ['max','mean'])
+    if any(n < check_int('grid', grid) for n in x.shape[2:]): raise arg_error('grid', f"at most {min(x.shape[2:])}, the shortest side", grid)
     if grid==1: return x.flatten(2).amax(2) if how=='max' else x.flatten(2).mean(2)
     pool = getattr(F, f"adaptive_{'max' if how=='max' else 'avg'}_pool{x.dim()-2}d")
     return pool(x, grid).flatten(1)
@@ -89,11 +89,11 @@ class SequenceSummary(nn.Module):
         **kwargs
     ):
         super().__init__()
-        if 'batch_first' in kwargs: raise refusal('batch_first', 'absent: time is always the second axis here', kwargs['batch_first'])
-        self.in_channels = whole('in_channels', in_channels)
-        self.pool_time   = one_of('pool_time', pool_time, ['last','mean','max'])
-        self.patch_size  = whole('patch_size', patch_size)
-        if patch_size>1 and kwargs.get('spatial_dims', 2)!=2: raise refusal('patch_size', '1 unless frames are (H,W)', patch_size)
+        if 'batch_first' in kwargs: raise arg_error('batch_first', 'absent: time is always the second axis here', kwargs['batch_first'])
+        self.in_channels = check_int('in_channels', in_channels)
+        self.pool_time   = check_choice('pool_time', pool_time, ['last','mean','max'])
+        self.patch_size  = check_int('patch_size', patch_size)
+        if patch_size>1 and kwargs.get('spatial_dims', 2)!=2: raise arg_error('patch_size', '1 unless frames are (H,W)', patch_size)
         self.layer = ConvLSTM(in_channels*patch_size**2, hidden_channels, kernel_size, **kwargs)
         self.channels = self.layer.hidden_channels[-1]*self.layer.directions
 
@@ -133,11 +133,11 @@ class SequenceToOne(nn.Module):
     ):
         super().__init__()
         self.summary    = SequenceSummary(in_channels, hidden_channels, kernel_size, **kwargs)
-        self.pool_space = one_of('pool_space', pool_space, ['max','mean'])
-        self.grid       = whole('grid', grid)
-        self.output     = one_of('output', output, list(HEAD_OUTPUTS))
+        self.pool_space = check_choice('pool_space', pool_space, ['max','mean'])
+        self.grid       = check_int('grid', grid)
+        self.output     = check_choice('output', output, list(HEAD_OUTPUTS))
         cells = grid**self.summary.layer.spatial_dims
-        self.dense = _dense_layers(self.summary.channels*cells, hidden_features, whole('out_features', out_features), head_dropout, kwargs)
+        self.dense = _dense_layers(self.summary.channels*cells, hidden_features, check_int('out_features', out_features), head_dropout, kwargs)
 
     def forward(self,
         x, # Sequence, `(B,T,in_channels,*size)`
@@ -151,8 +151,8 @@ HEAD_OUTPUTS = dict(OUTPUTS, softmax=partial(torch.softmax, dim=1))
 
 def _dense_layers(features, hidden, out, dropout, options):
     "The dense layers of a head, on the device and of the dtype of its ConvLSTM"
-    hidden = [whole('hidden_features', h) for h in (hidden if isinstance(hidden, (list,tuple)) else [hidden])]
-    return DenseLayers([features,*hidden,out], fraction('head_dropout', dropout),
+    hidden = [check_int('hidden_features', h) for h in (hidden if isinstance(hidden, (list,tuple)) else [hidden])]
+    return DenseLayers([features,*hidden,out], check_probability('head_dropout', dropout),
                        **{k:options[k] for k in ('device','dtype') if k in options})
 
 # %% ../../nbs/11_models.heads.ipynb #c47
@@ -172,9 +172,9 @@ class SequenceToMap(nn.Module):
     ):
         super().__init__()
         self.summary = SequenceSummary(in_channels, hidden_channels, kernel_size, **kwargs)
-        self.output  = one_of('output', output, list(HEAD_OUTPUTS))
+        self.output  = check_choice('output', output, list(HEAD_OUTPUTS))
         pixels = self.summary.patch_size**2
-        self.dense = _dense_layers(self.summary.channels, hidden_features, whole('out_channels', out_channels)*pixels, head_dropout, kwargs)
+        self.dense = _dense_layers(self.summary.channels, hidden_features, check_int('out_channels', out_channels)*pixels, head_dropout, kwargs)
 
     def forward(self,
         x, # Sequence, `(B,T,in_channels,*size)`

@@ -9,7 +9,7 @@ __all__ = ['moved', 'phase_shift', 'blurred', 'slopes', 'motion', 'displacements
 # %% ../../nbs/12_models.lagrangian.ipynb #c3
 import torch, torch.nn.functional as F
 from fastcore.meta import delegates
-from ..checks import refusal, whole
+from ..checks import arg_error, check_int
 from .forecaster import EncoderForecaster
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c6
@@ -33,7 +33,7 @@ def phase_shift(
     whiten:float=.5, # Power of the whitening: 0 none, 1 full
 ): # How far it moved, downwards and to the right, in pixels: `(B,2)`
     "Find one shift for each pair of frames, or for all the pairs of a sequence, by the peak of their correlation"
-    if a.shape != b.shape: raise refusal('b', f"of the shape of `a`, {tuple(a.shape)}", tuple(b.shape))
+    if a.shape != b.shape: raise arg_error('b', f"of the shape of `a`, {tuple(a.shape)}", tuple(b.shape))
     H,W  = a.shape[-2:]
     hann = torch.outer(*(_hann(n, a) for n in (H,W)))
     fa,fb = (torch.fft.rfft2((f-f.mean((-1,-2), keepdim=True))*hann).flatten(1,-3) for f in (a,b))
@@ -129,7 +129,7 @@ class FrameMemory:
         "Put the frames that are remembered before the next ones, and keep the last `memory` of them"
         if state is None: return x
         known = state[0][0]
-        if (len(known),*known.shape[2:]) != (len(x),*x.shape[3:]): raise refusal('state', f"of {len(x)} sequences of {'x'.join(map(str, x.shape[3:]))} pixels, as `x`", f"{len(known)} of {'x'.join(map(str, known.shape[2:]))}")
+        if (len(known),*known.shape[2:]) != (len(x),*x.shape[3:]): raise arg_error('state', f"of {len(x)} sequences of {'x'.join(map(str, x.shape[3:]))} pixels, as `x`", f"{len(known)} of {'x'.join(map(str, known.shape[2:]))}")
         return torch.cat([known.unflatten(1, (-1,self.in_channels)), x], 1)[:,-self.memory:]
 
     def remember(self, x): # -> as a state, `[(frames,)]`, with the time in the channels
@@ -149,9 +149,9 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
         memory:int=10, # Known frames that a forecast begins from, where it goes on frame by frame
         **kwargs
     ):
-        if kwargs.pop('covariates', 0): raise refusal('covariates', '0, since places on the ground do not move along', 'more', 'take EncoderForecaster')
+        if kwargs.pop('covariates', 0): raise arg_error('covariates', '0, since places on the ground do not move along', 'more', 'take EncoderForecaster')
         super().__init__(in_channels, hidden_channels, kernel_size, output='identity', residual=True, **kwargs)
-        self.memory = whole('memory', memory)
+        self.memory = check_int('memory', memory)
 
     def advance(self,
         x, # The next known frames, `(B,T,in_channels,H,W)`
@@ -160,7 +160,7 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
         covariates=None, # None
     ): # What `forward` returns, and the last `memory` known frames, as a state
         "Take the motion out of `x`, forecast what changes, and put the motion in again"
-        if covariates is not None: raise refusal('covariates', 'None, since places on the ground do not move along', type(covariates).__name__)
+        if covariates is not None: raise arg_error('covariates', 'None, since places on the ground do not move along', type(covariates).__name__)
         horizon = self.check(x, horizon)
         x = self.remembered(state, x)
         with torch.autocast(x.device.type, enabled=False):

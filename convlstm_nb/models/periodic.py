@@ -9,7 +9,7 @@ __all__ = ['one_period_before', 'PeriodicForecaster', 'PeriodForm']
 import torch
 from torch import nn
 from fastcore.meta import delegates
-from ..checks import refusal, whole
+from ..checks import arg_error, check_int
 from ..export import FORMS, WholeForm
 from .forecaster import EncoderForecaster
 from .lagrangian import FrameMemory
@@ -39,9 +39,9 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
         **kwargs
     ):
         out = in_channels if out_channels is None else out_channels
-        super().__init__(in_channels, hidden_channels, kernel_size, out_channels=out, covariates=whole('covariates', covariates, 0)+whole('out_channels', out), output='identity', **kwargs)
-        if out > in_channels: raise refusal('out_channels', f"at most {in_channels}, the channels of a frame", out)
-        self.period = self.memory = whole('period', period)
+        super().__init__(in_channels, hidden_channels, kernel_size, out_channels=out, covariates=check_int('covariates', covariates, 0)+check_int('out_channels', out), output='identity', **kwargs)
+        if out > in_channels: raise arg_error('out_channels', f"at most {in_channels}, the channels of a frame", out)
+        self.period = self.memory = check_int('period', period)
         self.covariates = covariates # those that a caller gives
         nn.init.zeros_(self.frames.weight); nn.init.zeros_(self.frames.bias) # no change, at first
 
@@ -54,9 +54,9 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
         "Read `x`, and forecast the change from one period before"
         horizon = self.check(x, horizon)
         if state is not None and covariates is not None and covariates.dim()==5:
-            raise refusal('state', 'None with covariates that change in time, since those of the frames before are not remembered', 'one', 'give all known frames at once')
+            raise arg_error('state', 'None with covariates that change in time, since those of the frames before are not remembered', 'one', 'give all known frames at once')
         x = self.remembered(state, x)
-        if x.shape[1] < self.period: raise refusal('x', f"at least {self.period} known frames, the period", x.shape[1])
+        if x.shape[1] < self.period: raise arg_error('x', f"at least {self.period} known frames, the period", x.shape[1])
         seen  = x[:,:,:self.out_channels]
         first = one_period_before(seen, self.period, horizon)
         beside = lambda frames, z: frames if z is None else torch.cat([frames, z], 2)

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import nn
 from ..cell import GROUPS
-from ..checks import per_axis, refusal, whole
+from ..checks import per_axis, arg_error, check_int
 from ..layers import ConvLSTM
 from .forecaster import EncoderForecaster, Forecaster
 
@@ -44,8 +44,8 @@ def receptive_field(
     horizon:int=10, # Frames to forecast
 )->tuple: # Pixels up and down, and to either side; infinite where the network looks at the whole image
     "How far away a known pixel may be that a forecast depends on"
-    if not isinstance(model, Forecaster): raise refusal('model', 'a forecaster', type(model).__name__, error=TypeError)
-    context,horizon = whole('context', context),whole('horizon', horizon)
+    if not isinstance(model, Forecaster): raise arg_error('model', 'a forecaster', type(model).__name__, error=TypeError)
+    context,horizon = check_int('context', context),check_int('horizon', horizon)
     stacks = [m for m in model.modules() if isinstance(m, ConvLSTM)]
     everywhere = getattr(model, 'looks_everywhere', False) or any(c.norm in GROUPS or c.padding_mode=='circular' for m in stacks for c in m.cells)
     if everywhere: return math.inf,math.inf
@@ -105,7 +105,7 @@ def forecast_tiles(
     like  = model.frames.weight
     shape = (x.shape[0],horizon,model.out_channels,*x.shape[3:])
     if out is None: out = torch.empty(shape, dtype=like.dtype)
-    if tuple(out.shape)!=shape: raise refusal('out', f"of shape {shape}", f"shape {tuple(out.shape)}")
+    if tuple(out.shape)!=shape: raise arg_error('out', f"of shape {shape}", f"shape {tuple(out.shape)}")
     spans   = [tile_spans(n, t, o, model.patch_size) for n,t,o in zip(x.shape[3:], tile, overlap)]
     weights = [tile_weights(s, m) for s,m in zip(spans, field)]
     out[:] = 0
@@ -127,18 +127,18 @@ def check_tiles(
 )->tuple: # Both as tuples of two
     "Check that tiles of whole patches move on"
     p = model.patch_size
-    if len(x.shape)!=5: raise refusal('x', '(B,T,C,H,W)', f"shape {tuple(x.shape)}")
+    if len(x.shape)!=5: raise arg_error('x', '(B,T,C,H,W)', f"shape {tuple(x.shape)}")
     tile = per_axis('tile', tile, 2)
     if overlap is None: overlap = tuple(0 if t>=n else -(-2*f//p)*p if f<math.inf else f for n,t,f in zip(x.shape[3:], tile, field))
     else: overlap = per_axis('overlap', overlap, 2, 0)
     for name,v in dict(tile=tile, overlap=overlap).items():
-        if any(n%p for n in v if n<math.inf): raise refusal(name, f"a multiple of the patches' {p} pixels", v)
+        if any(n%p for n in v if n<math.inf): raise arg_error(name, f"a multiple of the patches' {p} pixels", v)
     one = all(t>=n for n,t in zip(x.shape[3:], tile))
     if not one and any(c.peephole=='full' for m in model.modules() if isinstance(m, ConvLSTM) for c in m.cells):
-        raise refusal('model', "without `peephole='full'`, whose weights belong to places", 'one with it')
-    if math.inf in overlap: raise refusal('overlap', 'given, since this model looks at the whole field', None, 'the tiles then fade into each other, and are not exact')
+        raise arg_error('model', "without `peephole='full'`, whose weights belong to places", 'one with it')
+    if math.inf in overlap: raise arg_error('overlap', 'given, since this model looks at the whole field', None, 'the tiles then fade into each other, and are not exact')
     if any(o>=t for t,o in zip(tile, overlap)):
-        raise refusal('tile', f"larger than the overlap {overlap}", tile, f"take larger tiles, or an `overlap` that is less than twice the receptive field, {field}, and not exact")
+        raise arg_error('tile', f"larger than the overlap {overlap}", tile, f"take larger tiles, or an `overlap` that is less than twice the receptive field, {field}, and not exact")
     return tile,overlap
 
 def _piece(z, rows, cols): # of covariates, whose axes of length 1 expand

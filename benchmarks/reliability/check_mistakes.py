@@ -62,18 +62,18 @@ MISTAKES = [
     ('Triton backwards: parameters learn from one step alone', '03_kernels', {'tl.store(at, tl.load(at, mask=mask, other=0) + value, mask=mask)': 'tl.store(at, value, mask=mask)'}, ['03_kernels','04_scan']),
 
     # the gates by PyTorch's operators, as they are or as a program
-    ('eager gates backwards: the dropout of the state is forgotten', '03_kernels', {'to_rows(_times(to_image(dslot), self.params.drop_h))': 'dslot'}),
+    ('eager gates backwards: the dropout of the state is forgotten', '03_kernels', {'_to_rows(_times(_to_image(dslot), self.params.drop_h))': 'dslot'}),
     ('eager gates: the values that a norm needs backwards are freed', '03_kernels', {'if not self.params.groups: _free(inputs[0])': '_free(inputs[0])'}),
     ('eager gates: the memory that the graph needs is freed', '03_kernels', {'        _free(new_h)\n': '        _free(new_h); _free(inputs[1])\n'}),
     ('eager gates: a graph that is freed by the first backward pass', '03_kernels', {'retain_graph=True, allow_unused=True': 'allow_unused=True'}, ['03_kernels','04_scan']),
-    ('eager gates backwards: the gradient that a finished sequence holds is forgotten', '03_kernels', {'dh = to_image(_plus(dh, hold)).to(new_h.dtype)': 'dh = to_image(dh).to(new_h.dtype)'}),
+    ('eager gates backwards: the gradient that a finished sequence holds is forgotten', '03_kernels', {'dh = _to_image(_plus(dh, hold)).to(new_h.dtype)': 'dh = _to_image(dh).to(new_h.dtype)'}),
     ('eager gates backwards: gates that are apart are put together in another order', '03_kernels', {'apart = d_z.unflatten(0, (4,-1))': 'apart = d_z.unflatten(0, (4,-1)).flip(0)'}),
     ('traced gates backwards: the gradient that a finished sequence holds is forgotten', '03_kernels', {
         '_plus(_plus(dout, _times(dslot, params.drop_h)), hold)': '_plus(dout, _times(dslot, params.drop_h))'}),
     ('traced gates backwards: the dropout of the state is forgotten', '03_kernels', {'_plus(dout, _times(dslot, params.drop_h))': '_plus(dout, dslot)'}),
     ('traced gates backwards: peepholes and norms that never learn', '03_kernels', {'changed = params.replace(**dict(zip(trained, args[len(state):])))': 'changed = params'}),
     ('traced gates: one program for images of all sizes, with a peephole for each pixel too', '03_kernels', {'exact = ci is not None and ci.shape[1] > 1': 'exact = False'}),
-    ('traced gates: the gradient of what was normalised taken for that of what the convolution made', '03_kernels', {'        return to_rows(d_z)\n\n    def run(': '        return d_u\n\n    def run('}),
+    ('traced gates: the gradient of what was normalised taken for that of what the convolution made', '03_kernels', {'        return _to_rows(d_z)\n\n    def run(': '        return d_u\n\n    def run('}),
     ('eager and traced gates backwards: peepholes learn from one step alone', '03_kernels', {'total[k] = total[k]+g if k in total else g': 'total[k] = g'}, ['03_kernels','04_scan']),
     ('compiled gates: the tanh of a small number loses its digits', '03_kernels', {'torch.where(s < .04, series, 2*(2*y).sigmoid() - 1)': '(2*(2*y).sigmoid() - 1)'}),
     ('compiled gates: a compiler that fails stops the training', '03_kernels', {
@@ -82,7 +82,7 @@ MISTAKES = [
 
     # the scan
     ('a state that the next step does not get, in both forms of the scan', '04_scan', {
-        "            state = new if valid is None else keep_valid(new, state, valid[:,t])\n            outs.append(state[0])": "            outs.append((new if valid is None else keep_valid(new, state, valid[:,t]))[0])",
+        "            state = new if valid is None else _keep_valid(new, state, valid[:,t])\n            outs.append(state[0])": "            outs.append((new if valid is None else _keep_valid(new, state, valid[:,t]))[0])",
         "        z = self.conv(seen[j])\n        if self.zx": "        self.put_state(seen[j], h)\n        z = self.conv(seen[j])\n        if self.zx",
         "        c,what = self.gates.forward(z, c, h, self.valid[k], new, slot, keep)\n        h = new\n        cs.append(c)": "        new_c,what = self.gates.forward(z, c, h, self.valid[k], new, slot, keep)\n        cs.append(new_c)"}),
     ('the backward direction off by one: 0, T-1, T-2, …', '04_scan', {'lambda t: t.flip(1) if reverse and t is not None else t': 'lambda t: t.flip(1).roll(1, 1) if reverse and t is not None else t'}),
@@ -128,18 +128,18 @@ MISTAKES = [
     ('one frame without gradients: a frame that is read apart is forgotten', '04_scan', {'    if zx is not None: z = z + zx[:,0]\n': ''}),
     ('one frame without gradients: an output that is not in the precision of autocast', '04_scan', {'return new_h.to(dtype)[:,None]': 'return new_h[:,None]'}),
     ('a second derivative that takes the first for a constant', '04_scan', {'create_graph=create, allow_unused=True)': 'allow_unused=True)'}),
-    ('a second derivative that forgets the lengths', '04_scan', {'[range(steps)], *args[N_TRAINED:N_TENSORS])': '[range(steps)], None, *args[N_TRAINED+1:N_TENSORS])'}),
-    ('a second derivative that swaps the two dropouts', '04_scan', {'[range(steps)], *args[N_TRAINED:N_TENSORS])': '[range(steps)], args[N_TRAINED], *args[N_TRAINED+1:N_TENSORS][::-1])'}),
+    ('a second derivative that forgets the lengths', '04_scan', {'[range(steps)], *args[_N_TRAINED:_N_TENSORS])': '[range(steps)], None, *args[_N_TRAINED+1:_N_TENSORS])'}),
+    ('a second derivative that swaps the two dropouts', '04_scan', {'[range(steps)], *args[_N_TRAINED:_N_TENSORS])': '[range(steps)], args[_N_TRAINED], *args[_N_TRAINED+1:_N_TENSORS][::-1])'}),
     ('a second derivative without the norm', '04_scan', {'norm={g:k for k,g in GROUPS.items()}.get(groups)': 'norm=None'}),
     ('a second derivative with zeros around the image, whatever the padding mode', '04_scan', {'weight_co=co, padding_mode=padding_mode,': "weight_co=co, padding_mode='zeros',"}),
-    ('gradients with a graph that count an input twice, where another was made from it', '04_scan', {'None if t is None else t.view_as(t) for t in args[:N_TRAINED]': 't for t in args[:N_TRAINED]'}),
+    ('gradients with a graph that count an input twice, where another was made from it', '04_scan', {'None if t is None else t.view_as(t) for t in args[:_N_TRAINED]': 't for t in args[:_N_TRAINED]'}),
     ('batched gradients that are not noticed', '04_scan', {' or any(map(_is_batched, grads))': ''}),
     ('forward-mode derivatives that are zero', '04_scan', {"    if forward_ad._current_level >= 0: return 'forward-mode derivatives are asked for'\n": ''}),
     ('transforms of `torch.func` that are not noticed', '04_scan', {"    if torch._C._are_functorch_transforms_active(): return 'a transform of `torch.func` is active'\n": ''}),
     ('autocast that is not noticed', '04_scan', {'return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else w.dtype': 'return w.dtype'}),
     ('autocast that takes float64 for float32', '04_scan', {'if w.dtype==torch.float64 or not torch.amp': 'if not torch.amp'}),
     ('hooks that are ignored', '04_scan', {'return hooked or compiled or': 'return compiled or'}),
-    ('hooks before the call that are ignored, such as the mask of pruning', '04_scan', {"HOOKS = '_forward_pre_hooks','_forward_hooks'": "HOOKS = '_forward_hooks'"}),
+    ('hooks before the call that are ignored, such as the mask of pruning', '04_scan', {"_HOOKS = '_forward_pre_hooks','_forward_hooks'": "_HOOKS = '_forward_hooks'"}),
     ('hooks on every module that are ignored', '04_scan', {"getattr(cell, h) or getattr(everywhere, f'_global{h}') for h": 'getattr(cell, h) for h'}),
     ('a cell that is compiled by itself, and never called', '04_scan', {'return hooked or compiled or': 'return hooked or'}),
     ('methods of an instance that are ignored', '04_scan', {'return inherited and method not in vars(cell)': 'return inherited'}),

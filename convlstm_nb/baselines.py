@@ -120,6 +120,7 @@ def times_ahead(
     ahead = (windows.context+np.arange(windows.horizon))*windows.step
     return np.stack([windows.records[r].times[start+ahead] for r,start in windows.starts])
 
+# %% ../nbs/22_baselines.ipynb #c20s1
 def no_climatology(
     train:Windows, # To train on
     test:Windows, # To score on
@@ -135,6 +136,7 @@ def no_climatology(
     if not set(cells(times_ahead(test), cycles).ravel().tolist()) <= known: return 'unseen'
     return 'large' if len(known)*np.prod(records[0].shape[1:]) > _LARGEST else ''
 
+# %% ../nbs/22_baselines.ipynb #c20s2
 def fit_climatology(
     train:Windows, # To train on
 )->Climatology: # Of frames as the model sees them

@@ -62,12 +62,14 @@ def row_starts(
     "What the data say of where sequences begin"
     return getattr(getattr(dl, 'dataset', None), 'row_starts', None)
 
+# %% ../nbs/41_callbacks.ipynb #c17s1
 def stateful_layers(
     model, # Any module
 )->list: # Its stateful layers
     "Find the layers that carry state"
     return [m for m in model.modules() if isinstance(m, ConvLSTM) and m.stateful]
 
+# %% ../nbs/41_callbacks.ipynb #c17s2
 def reset_state(
     model, # Any module
     rows=None, # Which sequences of the batch, bool `(B,)`; all if None
@@ -123,6 +125,7 @@ class SingleProcess:
     def of(self, o, rank=0): return o # What process `rank` has
     def gather(self, o): return [o]  # What each process has
 
+# %% ../nbs/41_callbacks.ipynb #c34s1
 def peers(
     learn, # A Learner
 )->SingleProcess: # With a `rank` and a `size`

@@ -43,6 +43,7 @@ def same_padding(
     total = [d*(k-1) for k,d in zip(kernel_size, dilation)]
     return tuple((n//2, n-n//2) for n in total)
 
+# %% ../nbs/02_cell.ipynb #c13s1
 def same_conv(
     x, # `(B,in,*size)`
     weight, # `(out,in,*kernel)`
@@ -61,6 +62,7 @@ def same_conv(
     x = F.pad(x, flat, mode='constant' if padding_mode=='zeros' else padding_mode)
     return conv(x, weight, bias, dilation=dilation)
 
+# %% ../nbs/02_cell.ipynb #c13s2
 def check_room(x, pads, mode):
     "Check that an image is large enough to be padded from its inside"
     least,size = tuple(max(p) + (mode=='reflect') for p in pads), tuple(x.shape[2:])
@@ -153,6 +155,7 @@ def prepare(self:ConvLSTMCell,
     "What happens to frames before they are read"
     return x if self.batch_norm is None else self.batch_norm(x)
 
+# %% ../nbs/02_cell.ipynb #c22s1
 @patch
 def read(self:ConvLSTMCell,
     x, # `(B,in_channels,*size)`; None in a cell without input
@@ -160,6 +163,7 @@ def read(self:ConvLSTMCell,
     "The input's share of the gates"
     if x is not None: return same_conv(x, self.weight_ih, None, self.dilation, self.padding_mode)
 
+# %% ../nbs/02_cell.ipynb #c22s2
 @patch
 def pre_activations(self:ConvLSTMCell,
     zx, # What `read` returned
@@ -171,6 +175,7 @@ def pre_activations(self:ConvLSTMCell,
     if zx is not None: z = z + zx
     return F.group_norm(z, GROUPS[self.norm], self.norm_weight, self.bias) if normed else z
 
+# %% ../nbs/02_cell.ipynb #c22s3
 @patch
 def step(self:ConvLSTMCell,
     zx, # What `read` returned
@@ -192,6 +197,7 @@ def zero_state(self:ConvLSTMCell,
     shape = (batch_size, self.hidden_channels, *size)
     return self.weight_hh.new_zeros(shape),self.weight_hh.new_zeros(shape)
 
+# %% ../nbs/02_cell.ipynb #c24s1
 @patch
 def start(self:ConvLSTMCell,
     x, # `(B,in_channels,*size)`, or None in a cell without input
@@ -227,6 +233,7 @@ def reset_parameters(self:ConvLSTMCell):
     if self.norm_weight is not None: self.norm_weight.fill_(1)
     if self.batch_norm is not None: self.batch_norm.reset_parameters()
 
+# %% ../nbs/02_cell.ipynb #c26s1
 def _orthogonal_like(w):
     # The decomposition inside exists in float32 and float64 alone
     return nn.init.orthogonal_(torch.empty_like(w, dtype=torch.promote_types(w.dtype, torch.float32))) if not w.is_meta else w

@@ -30,6 +30,7 @@ def to_json(
         return {k:to_json(v) for k,v in o.items()}
     return o
 
+# %% ../nbs/43_checkpoint.ipynb #c6s1
 def from_json(
     o, # What to_json made
 ):
@@ -46,6 +47,7 @@ def write_json(
     "Write `o` as JSON, whole or not at all"
     with atomic_path(path) as part: part.write_text(json.dumps(to_json(o), indent=2) + '\n', encoding='utf-8')
 
+# %% ../nbs/43_checkpoint.ipynb #c8s1
 def read_json(
     path, # An existing file
     maker:str='convlstm_train', # What makes such a file, for the message
@@ -69,6 +71,7 @@ def checksum(
     for piece in (view[:AT], ZEROS, view[AT+len(ZEROS):]): h.update(piece)
     return h.hexdigest().encode()
 
+# %% ../nbs/43_checkpoint.ipynb #c10s1
 def save_tensors(
     path, # Where
     tensors:dict, # Name to tensor
@@ -139,6 +142,7 @@ def difference(
     say = lambda sd,k: f"{str(sd[k].dtype).removeprefix('torch.')} {tuple(sd[k].shape)}" if k in sd else 'absent'
     return next((f"{k} {say(weights, k)} where the recipe has {say(wanted, k)}" for k in [*wanted, *weights] if say(weights, k)!=say(wanted, k)), '')
 
+# %% ../nbs/43_checkpoint.ipynb #c24s1
 def save_model(
     folder, # Where; made if absent
     model, # A model of `MODELS`
@@ -165,6 +169,7 @@ def load_config(
     if not isinstance(config, dict) or 'model' not in config: raise arg_error(folder/CONFIG, 'the config of a model', 'JSON without a `model`')
     return config
 
+# %% ../nbs/43_checkpoint.ipynb #c25s1
 def load_model(
     folder, # A folder that save_model wrote
     device='cpu', # Where the model goes

@@ -75,6 +75,7 @@ def per_layer(
     if len(value) != num_layers: raise arg_error(name, f"one value or a list of {num_layers}, one for each layer", value)
     return value
 
+# %% ../nbs/00_checks.ipynb #c19s1
 def check_choice(
     name:str, # The argument
     value, # What came
@@ -85,6 +86,7 @@ def check_choice(
         raise arg_error(name, f"one of {', '.join(map(repr, allowed))}", repr(value))
     return value
 
+# %% ../nbs/00_checks.ipynb #c19s2
 def check_bool(
     name:str, # The argument
     value, # What came
@@ -93,6 +95,7 @@ def check_bool(
     if not isinstance(value, bool): raise arg_error(name, 'True or False', repr(value), error=TypeError)
     return value
 
+# %% ../nbs/00_checks.ipynb #c19s3
 def check_probability(
     name:str, # The argument
     value, # What came
@@ -117,6 +120,7 @@ def check_tensor(
     if x.layout != torch.strided or x.is_nested:
         raise arg_error(name, 'a dense tensor', 'a nested one' if x.is_nested else x.layout, 'make it dense, with `lengths` where sequences differ', TypeError)
 
+# %% ../nbs/00_checks.ipynb #c22s1
 def check_like(
     name:str, # The argument
     x:torch.Tensor, # What came

@@ -142,6 +142,7 @@ def convlstm_train(
         print(f"\nIn {time.perf_counter()-started:.0f} s. Look at {folder}/forecast.gif, and at:")
         for path in sorted(folder.iterdir()): print(f"  {path}")
 
+# %% ../nbs/53_cli.ipynb #c14s1
 @command
 def convlstm_predict(
     run:str, # Folder of a trained model, such as runs/quick
@@ -159,6 +160,7 @@ def convlstm_predict(
         shape = predict_run(run, data, out, horizon, _split_words(key), force, axes)
         print(f"Wrote a forecast of shape {shape} to {out}")
 
+# %% ../nbs/53_cli.ipynb #c14s2
 @command
 def convlstm_evaluate(
     run:str, # Folder of a trained model, such as runs/quick
@@ -174,6 +176,7 @@ def convlstm_evaluate(
         print('\n\n'.join(score_table(scores, s) for s in shown) + f"\n{left_out(scores, run)}\nAll scores are in {path}, and as a table and a plot beside it")
         if score is None: print(f"--score prints another table: {', '.join(dict.fromkeys(k.split('_')[0] for k in scores['model']))}")
 
+# %% ../nbs/53_cli.ipynb #c14s3
 def left_out(
     scores:dict, # As in `metrics.json`
     run, # Folder of the run

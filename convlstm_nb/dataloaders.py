@@ -80,16 +80,19 @@ def show_batch(x:TensorFrames, y:TensorFrames, samples, ctxs=None, max_n=3, **kw
     "Draw known frames and what came next"
     for known,following in list(samples)[:max_n]: show_forecast(known, following, **kwargs)
 
+# %% ../nbs/40_dataloaders.ipynb #c18s1
 @dispatch
 def show_batch(x:tuple, y:TensorFrames, samples, ctxs=None, max_n=3, **kwargs):
     "The same where there are covariates, which are not drawn"
     for known,*_,following in list(samples)[:max_n]: show_forecast(known, following, **kwargs)
 
+# %% ../nbs/40_dataloaders.ipynb #c18s2
 @dispatch
 def show_results(x:TensorFrames, y:TensorFrames, samples, outs, ctxs=None, max_n=3, **kwargs):
     "Draw known frames, what came next, and the forecast"
     for (known,following),(pred,*_) in list(zip(samples, outs))[:max_n]: show_forecast(known, following, pred, **kwargs)
 
+# %% ../nbs/40_dataloaders.ipynb #c18s3
 @dispatch
 def show_results(x:tuple, y:TensorFrames, samples, outs, ctxs=None, max_n=3, **kwargs):
     "The same where there are covariates, which are not drawn"

@@ -166,6 +166,7 @@ def summed(m):
     "What it is in a metric that adds up"
     return m.scores if isinstance(m, ForecastMetric) else m
 
+# %% ../nbs/46_distributed.ipynb #c28s1
 def sums(m):
     "What a metric has added up"
     if not isinstance(m, (ForecastMetric,AvgMetric,AvgLoss)):

@@ -57,6 +57,7 @@ def in_units(
     "A forecast of frames in their own units"
     return lambda x, horizon, *covariates: scaling.inverse(fn(scaling(x), horizon, *covariates))
 
+# %% ../nbs/50_experiment.ipynb #c18s1
 def model_in_units(
     model, # A forecaster
     scaling:Scaling, # What it was trained with
@@ -65,6 +66,7 @@ def model_in_units(
     "A model's forecast of frames in their own units, of which some pixels may be missing"
     return in_units(lambda x, horizon, *covariates: forecast(model, fill_missing(x, mask=mask), horizon, *covariates), scaling)
 
+# %% ../nbs/50_experiment.ipynb #c18s2
 def raw(
     windows:Windows, # Scaled and filled
 )->Windows:
@@ -103,6 +105,7 @@ def score_own(
     if usual: fns['climatology'] = lambda known, horizon: windows.scaling.inverse(usual(known[2]))
     return score_forecasts(fns, _dated_batches(windows, bs, bool(usual)), own_scores(windows, thresholds))
 
+# %% ../nbs/50_experiment.ipynb #c20s1
 def beside(
     fn, # Forecast, `(x,horizon)`
 ):
@@ -195,6 +198,7 @@ def own_records(
     ahead = [n for n in data['covariates'] if n not in CYCLES]
     return with_covariates(open_records(path, names, axes=axes, fill=data['fill']), path, ahead, axes)
 
+# %% ../nbs/50_experiment.ipynb #c16s1
 def own_parts(
     records:list, # Records
     data:dict, # As `OWN_DATA`
@@ -206,6 +210,7 @@ def own_parts(
     if until is None or start is None: raise arg_error('train_until, test_from', 'both given, or none', f"{until}, {start}")
     return [*split(between(records, by, None, until), gap, by, (.85,.15)), between(records, by, start)]
 
+# %% ../nbs/50_experiment.ipynb #c16s2
 _MOST = 10_000 # Frames known, to forecast, or to leave out
 
 def check_own(
@@ -219,6 +224,7 @@ def check_own(
         if not isinstance(data[k], (list,tuple)) or len(data[k]) > 100 or not all(isinstance(v, float) or type(v) is int and abs(v) < 2**63 for v in data[k]):
             raise arg_error(k, 'a list of at most 100 numbers', str(data[k])[:80])
 
+# %% ../nbs/50_experiment.ipynb #c16s3
 def own_windows(
     data:dict, # As `OWN_DATA`
 )->dict: # Windows to 'train', 'valid' and 'test' on
@@ -247,6 +253,7 @@ class TurnAndMirror(Callback):
         quarter,mirror = torch.randint(4, ()).item(),torch.randint(2, ()).item()
         self.learn.xb,self.learn.yb = (tuple(turned(t, quarter, mirror) for t in b) for b in (self.xb, self.yb))
 
+# %% ../nbs/50_experiment.ipynb #c29s1
 def turned(
     x, # `(…,H,W)`
     quarter:int, # Turns by 90°; of two that change the sides of a field, one is left out
@@ -267,12 +274,14 @@ def own_facts(
     return dict(scaling=train.scaling.to_dict(), mask=train.mask, covariates=train.covariates and train.covariates.to_dict(), no_climatology=no_climatology(train, ds['test']), spacing=seconds(first.spacing), variables={k:str(a.get('units', '')) for k,a in first.variables.items()},
                 windows={k:len(w) for k,w in ds.items()}, parts={k:[repr(r) for r in w.records[:3]] + [f'and {len(w.records)-3} more']*(len(w.records)>3) for k,w in ds.items()})
 
+# %% ../nbs/50_experiment.ipynb #c35s1
 def seconds(
     step, # A timedelta64 or a number
 )->float: # Seconds, or the number
     "A time step as a number"
     return float(step/np.timedelta64(1, 's') if isinstance(step, np.timedelta64) else step)
 
+# %% ../nbs/50_experiment.ipynb #c35s2
 def own_config(
     config:dict, # As from load_config
     folder, # Where it is from
@@ -303,6 +312,7 @@ def check_known(
     if record.times is not None and not math.isclose(step := seconds(record.spacing), config['spacing'], rel_tol=.1):
         warnings.warn(f"{record.name} has a frame every {step:g} s, the model was trained with {config['spacing']:g} s", stacklevel=3)
 
+# %% ../nbs/50_experiment.ipynb #c39s1
 def predict_own(
     model, # A forecaster
     config:dict, # Of its run, as from load_config

@@ -140,6 +140,7 @@ def loop(
     except ImportError: raise ImportError("loops need a newer PyTorch: export the forms 'read' and 'next', or 'step' of a layer") from None
     return scan(step, [s.clone(memory_format=torch.contiguous_format) for s in start], x.contiguous())
 
+# %% ../nbs/61_export.ipynb #c17s1
 class _StreamForm(_ForecastForm):
     "Read frames from a state on, and forecast"
     takes,gives,axes = ['frames','horizon','state'],['forecast','new_state'],{**_AXES, 'covariates':'batch all_times . height width'}

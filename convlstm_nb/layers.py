@@ -142,16 +142,19 @@ def check_options(
         near = get_close_matches(k, known, 1)
         raise arg_error(k, 'an argument of ConvLSTM', 'an unexpected keyword', f"perhaps `{near[0]}`" if near else '', TypeError)
 
+# %% ../nbs/05_layers.ipynb #c22s1
 @patch(as_prop=True)
 def directions(self:ConvLSTM):
     "1, or 2 when bidirectional"
     return 2 if self.bidirectional else 1
 
+# %% ../nbs/05_layers.ipynb #c22s2
 @patch
 def at(self:ConvLSTM, l): 
     "The cells of layer `l`, one for each direction"
     return [self.cells[l], self.reverse_cells[l]] if self.bidirectional else [self.cells[l]]
 
+# %% ../nbs/05_layers.ipynb #c22s3
 @patch
 def run_cell(self:ConvLSTM, cell, x, state, steps, valid, reverse):
     "Run one cell over time, with recurrent dropout"
@@ -159,11 +162,13 @@ def run_cell(self:ConvLSTM, cell, x, state, steps, valid, reverse):
     drop = dict(drop_h=channel_mask(h, p), drop_c=channel_mask(h, p)) if p and self.training else {}
     return scan(cell, x, state, steps=steps, valid=valid, reverse=reverse, checkpoint_every=self.checkpoint_every, **drop)
 
+# %% ../nbs/05_layers.ipynb #c22s4
 @patch
 def drop_channels(self:ConvLSTM, x):
     "Drop whole channels of a sequence, the same ones in every frame"
     return x*channel_mask(x[:,0], self.dropout)[:,None] if self.dropout and self.training else x
 
+# %% ../nbs/05_layers.ipynb #c22s5
 def channel_mask(
     like:torch.Tensor, # `(B,C,*size)`
     p:float, # Probability to drop a channel
@@ -179,6 +184,7 @@ def check_sequence(self:ConvLSTM, x):
     check_frames(x, 'BTC' if self.batch_first else 'TBC', self.in_channels, self.spatial_dims, self.cells[0].weight_hh)
     return x if self.batch_first else x.transpose(0,1)
 
+# %% ../nbs/05_layers.ipynb #c24s1
 @patch
 def like(self:ConvLSTM, x, state):
     "Batch size and image size, from the input or from the state"
@@ -190,6 +196,7 @@ def like(self:ConvLSTM, x, state):
     check_frames(h, 'BC', self.hidden_channels[0], self.spatial_dims, self.cells[0].weight_hh, 'state[0]: h')
     return h.shape[0],tuple(h.shape[2:])
 
+# %% ../nbs/05_layers.ipynb #c24s2
 @patch
 def check_steps(self:ConvLSTM, x, steps, batch, lengths):
     "How many steps to run, and which frames of each sequence are real"
@@ -201,6 +208,7 @@ def check_steps(self:ConvLSTM, x, steps, batch, lengths):
     lengths = check_lengths(lengths, batch, steps)
     return steps, torch.arange(steps, device='cpu')[None].lt(lengths[:,None]).to(self.cells[0].weight_hh.device)
 
+# %% ../nbs/05_layers.ipynb #c24s3
 @patch
 def start(self:ConvLSTM, state, batch, size):
     "The state of every layer before the first step: given, carried or zero"
@@ -214,6 +222,7 @@ def start(self:ConvLSTM, state, batch, size):
     return [check_state(s, (batch,cell.hidden_channels,*size), cell.weight_hh, f"state[{i}]")
             for i,(s,cell) in enumerate(zip(state, cells))]
 
+# %% ../nbs/05_layers.ipynb #c24s4
 def _check_state_list(
     state, # What came
     n:int, # Layers times directions

@@ -35,6 +35,7 @@ def target_mean(
     frames = torch.stack([known(frames_of(ds[i][-1]).as_subclass(torch.Tensor)) for i in range(min(n, len(ds)))])
     return frames.flatten(0,1).nanmean(0) # (n,T,C) -> (C,)
 
+# %% ../nbs/42_learner.ipynb #c11s1
 def channels(
     dls, # DataLoaders of `(known,next)` or `(known,covariates,next)`
 )->dict: # `in_channels`, `out_channels`, and `covariates` if there are any
@@ -156,6 +157,7 @@ def forecast(
     with evaluating(model): ys = [model.predict(b.to(like.device), horizon, **z).cpu() for b,z in zip(xs, zs)]
     return torch.cat(ys)[0] if one else torch.cat(ys)
 
+# %% ../nbs/42_learner.ipynb #c33s1
 def split_covariates(
     covariates, # As of forecast
     xs:list, # Batches
@@ -168,6 +170,7 @@ def split_covariates(
     own = z.dim()==5 and len(z)==sum(map(len, xs)) # or one for all
     return [dict(covariates=p) for p in (z.split([len(x) for x in xs]) if own else [z]*len(xs))]
 
+# %% ../nbs/42_learner.ipynb #c33s2
 @patch
 def forecast(self:Learner,
     x, # Known frames, `(T,C,H,W)` or `(B,T,C,H,W)`

@@ -111,6 +111,7 @@ class FrameMSE(_OfFrames):
     "Squared error per pixel"
     def error(self, pred, target, seen): return (self.activation(pred)-target)**2
 
+# %% ../nbs/20_losses.ipynb #c32s1
 class FrameMAE(_OfFrames):
     "Absolute error per pixel"
     def error(self, pred, target, seen): return (self.activation(pred)-target).abs()
@@ -185,6 +186,7 @@ def whole_windows(
     "Where a window has seen all of its pixels"
     return F.max_pool2d((~seen).flatten(0,-3).float(), window, stride=1).unflatten(0, seen.shape[:-2])==0
 
+# %% ../nbs/20_losses.ipynb #c52s1
 class FrameSSIM(_OfFrames):
     "1 - SSIM of each window, at its middle pixel"
     @delegates(_OfFrames)

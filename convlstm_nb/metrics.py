@@ -27,6 +27,7 @@ def frame_mse(
     pred,target,seen = observed(pred if activation is None else activation(pred), target)
     return _per_frame((pred-target)**2, seen)
 
+# %% ../nbs/21_metrics.ipynb #c7s1
 def frame_mae(
     pred,            # Forecast, `(B,T,C,H,W)`
     target,          # What happened, of the same shape; NaN where that is not known
@@ -129,6 +130,7 @@ def black(
     "Forecast that there is nothing"
     return torch.zeros_like(x[:,:1]).expand(-1, check_int('horizon', horizon), *x.shape[2:])
 
+# %% ../nbs/21_metrics.ipynb #c33s1
 def last_seen(
     x, # Known frames, `(B,T,C,H,W)`; NaN where a pixel is missing
 ): # `(B,C,H,W)`
@@ -139,6 +141,7 @@ def last_seen(
     mean = x.flatten(1).nanmean(1).nan_to_num().view(-1, *[1]*(x.dim()-2))
     return torch.where(frame.isnan(), mean, frame)
 
+# %% ../nbs/21_metrics.ipynb #c33s2
 def persistence(
     x,           # Known frames, `(B,T,C,H,W)`
     horizon:int, # Frames to forecast
@@ -234,6 +237,7 @@ def perfect(
     "The value of a perfect forecast"
     return PERFECT.get(score.split('_')[0], 0)
 
+# %% ../nbs/21_metrics.ipynb #c52s1
 def score_title(
     score:str, # Its name, `'csi_0.5'` say
 )->str:
@@ -243,6 +247,7 @@ def score_title(
     kind  = '_'.join(parts[:known])
     return ' '.join([_SCORE_TITLES.get(kind, kind), ', '.join(parts[known:])]).strip()
 
+# %% ../nbs/21_metrics.ipynb #c52s2
 def _mean(scores, name, score):
     values = [v for v in scores[name][score] if v is not None]
     return sum(values)/len(values) if values else math.nan
@@ -258,6 +263,7 @@ def best_trivial(
         raise arg_error('scores', f"a dict with {score!r} of at least one of {', '.join(TRIVIAL)}", ', '.join(scores) or 'none')
     return (max if perfect(score) else min)(means, key=means.get)
 
+# %% ../nbs/21_metrics.ipynb #c52s3
 def skill(
     scores:dict,        # As from score_forecasts
     score:str='mse',    # Which score to compare
@@ -268,6 +274,7 @@ def skill(
     base = _mean(scores, baseline or best_trivial(scores, score), score)
     return percent_gained(_mean(scores, name, score), base, perfect(score))
 
+# %% ../nbs/21_metrics.ipynb #c52s4
 def percent_gained(
     value:float,   # A score
     base:float,    # The score to compare with

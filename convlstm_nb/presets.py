@@ -65,6 +65,7 @@ def preset_data(
     make = lambda split, seed, **kw: MovingMNIST(split, length=data[split], seed=seed, **data['motion'], **kw)
     return dict(train=make('train', seed, fresh=data['fresh']), valid=make('valid', 0), test=make('test', 0))
 
+# %% ../nbs/51_presets.ipynb #c12s1
 def run_data(
     data:dict, # The `data` of a preset, of moving digits or of a file
     seed:int=0, # Another seed, other training sequences of moving digits
@@ -89,6 +90,7 @@ def train_options(
     check_train(train)
     return train
 
+# %% ../nbs/51_presets.ipynb #c15s1
 def check_train(
     train:dict, # As from train_options
 ):
@@ -104,6 +106,7 @@ def check_train(
     check_choice('precision', train['precision'], PRECISIONS)
     check_choice('optimizer', train['optimizer'], list(OPTIMIZERS))
 
+# %% ../nbs/51_presets.ipynb #c15s2
 def fit(learn, train, cbs):
     "Train as a preset says"
     if train['schedule']=='one_cycle': learn.fit_one_cycle(train['epochs'], train['lr'], cbs=cbs)
@@ -173,6 +176,7 @@ def seconds_per_epoch(
     for dl in learn.dls.loaders: vars(dl).pop('_n_inp', None) # fastai finds it out anew
     return sum(pace.pace[k]*len(dl) for k,dl in zip(('train','valid'), learn.dls.loaders)) + rest
 
+# %% ../nbs/51_presets.ipynb #c21s1
 def planned_epochs(
     minutes:float, # That the training may take
     seconds:float, # That an epoch takes

@@ -52,6 +52,7 @@ def pack(
             return put('rows', torch.stack([v.detach().as_subclass(torch.Tensor).cpu() for v in o]))
     return [pack(v, tensors) for v in o]
 
+# %% ../nbs/44_resume.ipynb #c12s1
 def unpack(
     o, # What pack returned
     tensors:dict, # Where it put the tensors
@@ -120,6 +121,7 @@ def kept(cb):
     "Names of what a fastai callback remembers"
     return [n for cls,names in _KEPT.items() if isinstance(cb, cls) for n in names]
 
+# %% ../nbs/44_resume.ipynb #c19s1
 def _rememberers(
     learn, # A Learner
 )->dict: # Name to callback
@@ -135,10 +137,12 @@ def plain(o):
     "Attributes that are numbers, words or tensors"
     return {k:v for k,v in vars(o).items() if isinstance(v, (bool,int,float,str,torch.Tensor))}
 
+# %% ../nbs/44_resume.ipynb #c19s2
 def carried(model):
     "The states that stateful layers carry"
     return [m.carried.value for m in stateful_layers(model)]
 
+# %% ../nbs/44_resume.ipynb #c19s3
 def _training_state(
     learn, # A Learner in the middle of a fit
 )->dict:
@@ -181,6 +185,7 @@ def leaves(o):
     "The arrays in an item of a dataset"
     return [a for v in (o.values() if isinstance(o, dict) else o) for a in leaves(v)] if isinstance(o, (dict,tuple,list)) else [np.asarray(o)]
 
+# %% ../nbs/44_resume.ipynb #c22s1
 def _data_print(
     dl, # A DataLoader
 )->dict:
@@ -202,6 +207,7 @@ def named(f):
     if isinstance(f, partial): return f"{named(f.func)} {f.keywords}"
     return getattr(f, '__name__', type(f).__name__)
 
+# %% ../nbs/44_resume.ipynb #c22s2
 def _fingerprint(
     learn, # A Learner at the beginning of a fit
     config=None, # What else shall be the same
@@ -246,6 +252,7 @@ def where(
     name = torch.cuda.get_device_name(device) if device.type=='cuda' else device.type
     return dict(device=name, threads=torch.get_num_threads(), torch=torch.__version__)
 
+# %% ../nbs/44_resume.ipynb #c26s1
 def write_training(
     path, # The file
     state:dict, # As for pack
@@ -255,6 +262,7 @@ def write_training(
     packed = pack(state, tensors)
     save_tensors(path, tensors, dict(training=packed), keep_previous=True)
 
+# %% ../nbs/44_resume.ipynb #c26s2
 def read_training(
     path, # The file that a TrainingCheckpoint wrote
 )->dict: # With `config`, `epoch`, `batch`, and the rest

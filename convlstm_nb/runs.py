@@ -58,12 +58,14 @@ def new_folder(
         except FileExistsError: continue
         return path
 
+# %% ../nbs/52_runs.ipynb #c9s1
 def run_name(
     data, # A file, a folder or a pattern
 )->str:
     "Name a run after its data"
     return re.sub(r'[^\w.-]+', '-', Path(data).stem).strip('-.') or 'own'
 
+# %% ../nbs/52_runs.ipynb #c9s2
 @contextmanager
 def abandoned(
     folder, # Of a run
@@ -140,6 +142,7 @@ def train_run(
     for path in (folder/_TRAINING, previous_path(folder/_TRAINING)): path.unlink(missing_ok=True)
     return scores
 
+# %% ../nbs/52_runs.ipynb #c10s1
 def _decide_epochs(
     learn, # A Learner before its fit
     minutes:float, # That the training may take
@@ -161,6 +164,7 @@ def units(
     "Where scaled values come from"
     return windows.scaling.inverse if windows.scaling.shift.shape[1:]==(1,1) else None
 
+# %% ../nbs/52_runs.ipynb #c10s2
 def _own_metrics(
     valid:Windows, # To validate with
     data:dict, # The `data` of a preset
@@ -176,6 +180,7 @@ def batches(
     "Go through a dataset in order"
     return torch.utils.data.DataLoader(ds, batch_size=bs)
 
+# %% ../nbs/52_runs.ipynb #c10s3
 def score_run(
     model, # A forecaster
     data:dict, # The `data` of a preset
@@ -188,6 +193,7 @@ def score_run(
     fns = {'model':partial(forecast, model), **trivial_forecasts(batches(ds['train']))}
     return score_forecasts(fns, batches(ds['test']), _DIGIT_SCORES)
 
+# %% ../nbs/52_runs.ipynb #c10s4
 _DIGIT_SCORES = {k: SCORES[k] for k in ('mse','mae','bce')} | image_scores(1) # of frames from 0 to 1
 
 def _write_scores(
@@ -205,6 +211,7 @@ def headline(
     names = list(scores['model'])
     return names[:1] + [k for k in names[1:] if k.startswith('csi')]
 
+# %% ../nbs/52_runs.ipynb #c10s5
 def show_run(
     model, # A forecaster
     ds, # Test sequences

@@ -140,6 +140,7 @@ def make_seen(self:_Steps, count):
     new = torch.empty if width==self.n+self.read else torch.zeros
     return new(count, *self.c.shape[:2], width, dtype=self.dtype, device=self.c.device)
 
+# %% ../nbs/04_scan.ipynb #c25s1
 @patch
 def put_frames(self:_Steps, seen, first):
     "Write the frames from step `first` on"
@@ -147,6 +148,7 @@ def put_frames(self:_Steps, seen, first):
     frames = self.x[:,first:first+len(seen)].transpose(0, 1)
     self.image(seen)[:,:,self.n:self.n+self.read].copy_(frames)
 
+# %% ../nbs/04_scan.ipynb #c25s2
 @patch
 def put_state(self:_Steps, seen, h):
     "Write hidden states, with their dropout"
@@ -159,12 +161,14 @@ def conv(self:_Steps, seen):
     z = CONV[self.dims](self.pad(self.image(seen)), self.weight, self.bias, padding=self.margin())
     return self.rows(z)
 
+# %% ../nbs/04_scan.ipynb #c26s1
 @patch
 def pad(self:_Steps, image):
     "Pad an image, unless the convolution does it with zeros"
     if self.padding_mode=='zeros': return image
     return F.pad(image, [k//2 for k in reversed(self.kernel) for _ in 'ab'], self.padding_mode)
 
+# %% ../nbs/04_scan.ipynb #c26s2
 @patch
 def margin(self:_Steps):
     "Pixels of zeros that the convolution adds on each side"
@@ -189,12 +193,14 @@ def advance(self:_Steps, part, h, c, place, keep):
         kept.append(what)
     return cs,kept
 
+# %% ../nbs/04_scan.ipynb #c28s1
 @patch
 def parts(self:_Steps):
     "Steps between which the memory is kept"
     every = self.every or self.steps
     return [range(k, min(k+every, self.steps)) for k in range(0, self.steps, every)]
 
+# %% ../nbs/04_scan.ipynb #c28s2
 @patch
 def forward(self:_Steps, keep):
     "Return all outputs `(T,B,P,n)`, memories, and what the gates keep for each step"
@@ -272,6 +278,7 @@ def input_grad(self:_Steps, dz, turned):
             d = d.new_zeros(shape).index_add(axis, index, d)
     return self.rows(d)
 
+# %% ../nbs/04_scan.ipynb #c31s1
 @patch
 def weight_grad(self:_Steps, dz, seen, total):
     "Add the gradients of weight and bias over a group of steps to `total`"

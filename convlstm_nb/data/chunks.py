@@ -194,6 +194,7 @@ def check_chunks(
         if size>limit: raise arg_error(f'{dset.file.filename}: {dset.name}', f"one whose chunks unpack to at most {limit} bytes", f"more at {c.chunk_offset}")
     return {c.chunk_offset for c in found}
 
+# %% ../../nbs/33_data.chunks.ipynb #c25s1
 def check_hdf5(
     path, # A NetCDF file
 ):

@@ -47,6 +47,7 @@ def with_covariates(
     found = [covariate_records(path, n, records, axes) for n in ([names] if isinstance(names, str) else names)]
     return [replace(r, covariates=tuple(zs)) for r,*zs in zip(records, *found)]
 
+# %% ../../nbs/38_data.covariates.ipynb #c10s1
 def covariate_records(
     path, # As of with_covariates
     name:str, # One variable
@@ -61,6 +62,7 @@ def covariate_records(
     if len(found)!=len(records): raise arg_error('covariates', f"of {len(records)} sequences, as the frames", f"{len(found)} of {name}")
     return found
 
+# %% ../../nbs/38_data.covariates.ipynb #c10s2
 def _flat_variable(
     path, # A file, or an xarray Dataset
     name:str, # Name of a variable
@@ -128,6 +130,7 @@ class Covariates:
         if not isinstance(d, dict) or set(d)!={'scalings','cycles'}: raise arg_error('covariates', 'a dict of scalings and cycles', str(d)[:80])
         return cls([Scaling.from_dict(s) for s in d['scalings']], d['cycles'])
 
+# %% ../../nbs/38_data.covariates.ipynb #c17s1
 def fit_covariates(
     records:list, # Records to train on, and no others
     cycles:list=(), # Some of 'hour' and 'season'
@@ -147,6 +150,7 @@ def known_part(
         if not np.isnan(record.read(slice(end-1,end))).all(): return record.part(slice(0,end))
     return record
 
+# %% ../../nbs/38_data.covariates.ipynb #c21s1
 def covariates_ahead(
     covariates:Covariates, # As the model was trained with
     record:Record, # The whole of it

@@ -28,6 +28,7 @@ def disk_bytes(
         if total > enough: break
     return total
 
+# %% ../../nbs/34_data.grids.ipynb #c8s1
 @contextmanager
 def reading(
     path, # A file or a folder; None for what is in memory
@@ -237,6 +238,7 @@ def forecast_dataset(
     history = f"forecast with convlstm_nb; {record.attrs.get('history', '')}".rstrip('; ')
     return xr.Dataset(data, coords, record.attrs | {'Conventions':'CF-1.11', 'history':history})
 
+# %% ../../nbs/34_data.grids.ipynb #c26s1
 def save_dataset(
     ds, # xarray Dataset
     path, # A `.nc` file

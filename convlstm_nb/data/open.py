@@ -188,6 +188,7 @@ def known_frames(
     if b-a < need: raise arg_error(record.name, f"{need} evenly spaced frames at its end", f"{b-a}" + (f" after a gap in time, of {len(record)}" if a else ''))
     return record.read(slice(b-need, b, step))
 
+# %% ../../nbs/35_data.open.ipynb #c16s1
 def write_forecast(
     path, # A `.nc`, `.npy` or `.npz` file
     x, # Forecast `(T,C,H,W)`, in the units of the record

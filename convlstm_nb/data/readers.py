@@ -108,6 +108,7 @@ def open_array(
     if key not in names: raise arg_error('key', f"one of the arrays in {path}, {', '.join(names)}", key)
     return _unzip_array(path, key)
 
+# %% ../../nbs/32_data.readers.ipynb #c12s1
 def _npz_names(
     path, # A `.npz` file
 )->list:
@@ -230,6 +231,7 @@ def numpy_records(
                       name=f'{path}[{b}]' if 'B' in axes else str(path), **kwargs)
     return [record(b) for b in range(n.get('B', 1))]
 
+# %% ../../nbs/32_data.readers.ipynb #c24s1
 def check_extent(
     path, # The file
     shape:tuple, # `(T,C,H,W)`
@@ -296,6 +298,7 @@ def free_path(
     if path.exists() and not force: raise arg_error(path, 'a new file', 'one that exists', 'choose another name or say `--force`', FileExistsError)
     return path
 
+# %% ../../nbs/32_data.readers.ipynb #c33s1
 def write_frames(
     path, # A `.npy` or `.npz` file
     x:torch.Tensor, # `(B,T,C,H,W)`

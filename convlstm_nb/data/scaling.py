@@ -19,6 +19,7 @@ def to_dbz(
     "Turn rain into reflectivity, by Z = 200 R^1.6"
     return (10*(200*x**1.6).log10()).clamp(min=0)
 
+# %% ../../nbs/37_data.scaling.ipynb #c6s1
 def from_dbz(
     z:torch.Tensor, # dBZ
 )->torch.Tensor: # Rain rate, mm/h; none at 0 dBZ and below

@@ -93,6 +93,7 @@ def check_apart(
                 raise ValueError(f"train and test meet in time and place: {a!r} and {b!r} are {between_:g} frames apart, and a window is {span} frames long. "
                                  f"Leave a gap, with `split(records, gap={span})` say, or split by place")
 
+# %% ../../nbs/36_data.splits.ipynb #c14s1
 def _frames_between(
     a:Record, # A record
     b:Record, # Another

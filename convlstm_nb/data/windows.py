@@ -92,6 +92,7 @@ def part(self:Record,
     new.covariates = tuple(z.part(frames if len(z)>1 else slice(None), rows, cols) for z in self.covariates)
     return new
 
+# %% ../../nbs/30_data.windows.ipynb #c8s1
 @patch
 def read(self:Record,
     frames:slice=slice(None), # Which frames
@@ -114,6 +115,7 @@ def spacing(self:Record): # A timedelta64 or a number; 1 without times
     "The usual time from frame to frame"
     return 1 if self.times is None or len(self)<2 else np.sort(np.diff(self.times))[(len(self)-1)//2]
 
+# %% ../../nbs/30_data.windows.ipynb #c12s1
 @patch
 def runs(self:Record)->list: # `[(first, after the last)]`
     "Find the stretches of evenly spaced frames"
@@ -122,6 +124,7 @@ def runs(self:Record)->list: # `[(first, after the last)]`
     cuts  = [0, *(np.flatnonzero((apart >= 1.5) | (apart <= .5))+1).tolist(), len(self)]
     return list(zip(cuts[:-1], cuts[1:]))
 
+# %% ../../nbs/30_data.windows.ipynb #c12s2
 @patch
 def after(self:Record,
     n:int, # How many frames
@@ -145,6 +148,7 @@ def blocks(self:Record,
     n = max(1, pixels//int(np.prod(self.shape[1:])))
     for i in range(0, len(self), n): yield self.read(slice(i, i+n))
 
+# %% ../../nbs/30_data.windows.ipynb #c16s1
 @patch
 def missing(self:Record)->np.ndarray: # `(T,)`
     "Count the missing pixels of each frame; everything is read once"
@@ -173,6 +177,7 @@ class EpochDataset(Dataset):
     @epoch.setter
     def epoch(self, n): self._epoch.fill_(check_int('epoch', n, 0))
 
+# %% ../../nbs/30_data.windows.ipynb #c23s1
 class Windows(EpochDataset):
     "Windows of records: `x,y = ds[i]`, the known frames and those to forecast, both `(T,C,H,W)` float32; `x,z,y` with covariates `z`"
     def __init__(self,

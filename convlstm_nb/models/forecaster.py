@@ -26,6 +26,7 @@ def to_patches(
     if not x.shape[0]: return x.new_empty(0, x.shape[1], x.shape[2]*patch_size**2, *(n//patch_size for n in x.shape[3:])) # torch leaves it as it is
     return F.pixel_unshuffle(x, patch_size)
 
+# %% ../../nbs/10_models.forecaster.ipynb #c6s1
 def from_patches(
     x:torch.Tensor, # `(B,T,C*patch_size²,H,W)`
     patch_size:int, # Side of a patch, in pixels
@@ -154,6 +155,7 @@ def check(self:Forecaster, x, horizon):
     check_frames(x, 'BTC', self.in_channels, 2, self.frames.weight)
     return check_int('horizon', horizon)
 
+# %% ../../nbs/10_models.forecaster.ipynb #c17s1
 @patch
 def check_covariates(self:Forecaster, covariates, x, horizon):
     "Expand covariates to all frames, and part those of known frames from those ahead"
@@ -171,6 +173,7 @@ def check_covariates(self:Forecaster, covariates, x, horizon):
     z = covariates.expand(want)
     return z[:,:T],z[:,T:]
 
+# %% ../../nbs/10_models.forecaster.ipynb #c17s2
 @patch
 @torch.no_grad()
 def predict(self:Forecaster,

@@ -72,6 +72,7 @@ def blurred(
     k = (k/k.sum()).expand(x.shape[1], 1, -1)
     return F.conv2d(F.conv2d(x, k[...,None], padding=(n,0), groups=x.shape[1]), k[:,:,None], padding=(0,n), groups=x.shape[1])
 
+# %% ../../nbs/12_models.lagrangian.ipynb #c18s1
 def _slopes(
     g, # `(B,C,H,W)`
 ): # Downwards and to the right, two of `(B,C,H,W)`
@@ -114,6 +115,7 @@ def displacements(
     while len(ds) < steps: ds.append(v + moved(ds[-1], v))
     return torch.stack(ds[:steps], 1)
 
+# %% ../../nbs/12_models.lagrangian.ipynb #c24s1
 def moved_each(
     x, # Frames, `(B,T,C,H,W)`
     shifts, # `(B,T,2,H,W)`

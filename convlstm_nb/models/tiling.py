@@ -23,6 +23,7 @@ def reach(
     if not cell.in_channels: return -math.inf,cell.hidden_kernel_size[axis]//2 # nothing enters
     return math.ceil(cell.dilation[axis]*(cell.kernel_size[axis]-1)/2),cell.hidden_kernel_size[axis]//2
 
+# %% ../../nbs/14_models.tiling.ipynb #c7s1
 def spread(
     layer:ConvLSTM, # A stack
     at:list, # How far signals in each layer's state have come

@@ -10,11 +10,13 @@ __all__ = ['CELLS', 'NO_CLIMATOLOGY', 'advection', 'lagrangian_persistence', 'ce
 import torch
 from .checks import arg_error, check_int
 from .metrics import last_seen
-from .models.lagrangian import displacements, motion, moved, moved_each, phase_shift
+from .models.lagrangian import (
+    displacements, motion, moved, moved_each, phase_shift)
 
 # %% ../nbs/22_baselines.ipynb #c6
 def advection(
-    x,                   # Known frames, `(B,T,C,H,W)`, at least two; NaN where a pixel is missing
+    # Known frames, `(B,T,C,H,W)`, at least two; NaN where a pixel is missing
+    x,
     horizon:int,         # Frames to forecast
     subpixel:bool=False, # Place the motion's peak between pixels?
 ): # `(B,horizon,C,H,W)`
@@ -24,10 +26,13 @@ def advection(
     dtype,middle = torch.promote_types(x.dtype, torch.float32),(T-1)//2
     a,b = (last_seen(f).to(dtype) for f in (x[:,:middle+1],x))
     speed = phase_shift(a, b, subpixel)/(T-1-middle)
-    steps = torch.arange(1, check_int('horizon', horizon)+1, device=x.device, dtype=dtype)
+    steps = torch.arange(
+        1, check_int('horizon', horizon) + 1, device=x.device, dtype=dtype)
     shift = speed[:,None]*steps[:,None]                                  # (B,horizon,2)
     each  = b[:,None].expand(-1, horizon, *b.shape[1:])
-    return moved(each.flatten(0,1), shift.flatten(0,1)).unflatten(0, each.shape[:2]).to(x.dtype)
+    return (
+        moved(each.flatten(0, 1), shift.flatten(0, 1)) .unflatten(0, each.shape[:2])
+        .to(x.dtype))
 
 # %% ../nbs/22_baselines.ipynb #c14
 def lagrangian_persistence(
@@ -38,8 +43,11 @@ def lagrangian_persistence(
     T = x.shape[1]
     if T < 2: raise arg_error('x', 'at least two known frames, to see a motion', T)
     check_int('horizon', horizon)
-    seen = torch.stack([last_seen(x[:,:t+1]) for t in range(T)], 1).to(torch.promote_types(x.dtype, torch.float32))
-    return moved_each(seen[:,-1:].expand(-1, horizon, -1, -1, -1), displacements(motion(seen), horizon)).to(x.dtype)
+    seen = torch.stack([last_seen(x[:, : t + 1]) for t in range(T)], 1).to(
+        torch.promote_types(x.dtype, torch.float32))
+    return moved_each(
+        seen[:, -1:].expand(-1, horizon, -1, -1, -1),
+        displacements(motion(seen), horizon)).to(x.dtype)
 
 # %% ../nbs/22_baselines.ipynb #c3
 import numpy as np
@@ -55,9 +63,12 @@ def _cycles_of(
     times, # `(T,)` datetime64, in any order
 )->list: # Some of 'month' and 'hour'
     "Find the cycles that times go through"
-    span   = np.ptp(times.astype('M8[s]')) # years and months have no length of their own
+    # years and months have no length of their own
+    span   = np.ptp(times.astype('M8[s]'))
     hours  = len(np.unique(cells(times, ['hour'])))
-    around = dict(month=span > np.timedelta64(365, 'D'), hour=hours > 1 and span >= np.timedelta64(1, 'D'))
+    around = dict(
+        month=span > np.timedelta64(365, 'D'),
+        hour=hours > 1 and span >= np.timedelta64(1, 'D'))
     return [c for c in CELLS if around[c]]
 
 def cells(
@@ -65,8 +76,14 @@ def cells(
     cycles:list, # Some of 'month' and 'hour'
 )->np.ndarray: # Of the same shape, integers
     "Number the month, the hour of the day, or both"
-    at = dict(month=times.astype('M8[M]').astype(int)%12, hour=(times.astype('M8[h]')-times.astype('M8[D]')).astype(int))
-    return sum((at[c]*int(np.prod([CELLS[d] for d in cycles[i+1:]])) for i,c in enumerate(cycles)), np.zeros(times.shape, int))
+    at = dict(
+        month=times.astype('M8[M]').astype(int) % 12,
+        hour=(times.astype('M8[h]') - times.astype('M8[D]')).astype(int))
+    return sum(
+        (
+            at[c] * int(np.prod([CELLS[d] for d in cycles[i + 1 :]]))
+            for i, c in enumerate(cycles)),
+        np.zeros(times.shape, int))
 
 # %% ../nbs/22_baselines.ipynb #c10
 class Climatology:
@@ -78,7 +95,9 @@ class Climatology:
 
     @classmethod
     def fit(cls,
-        pieces, # Training data: iterable of frames `(T,C,H,W)`, NaN where a pixel is missing, and their times
+        # Training data: iterable of frames `(T,C,H,W)`, NaN where a pixel is missing,
+        # and their times
+        pieces,
         cycles:list, # Some of 'month' and 'hour'
     ): # A `Climatology`
         "Average the frames of each cell"
@@ -86,25 +105,34 @@ class Climatology:
         for x,times in pieces:
             x,at = torch.as_tensor(x),torch.from_numpy(cells(times, cycles))
             for c in at.unique().tolist():
-                here = x[at==c].double()
-                total,count = sums.get(c, (0,0))
-                sums[c] = total + here.nansum(0), count + (~here.isnan()).sum(0, dtype=torch.int32)
+                here = x[at == c].double()
+                total, count = sums.get(c, (0, 0))
+                sums[c] = (
+                    total + here.nansum(0),
+                    count + (~here.isnan()).sum(0, dtype=torch.int32))
         if not sums: raise arg_error('pieces', 'at least one', 'none')
         pixel = sum(s for s,_ in sums.values())/sum(n for _,n in sums.values())
         pixel = torch.where(pixel.isnan(), pixel.nanmean().nan_to_num(), pixel)
-        return cls({c: torch.where(n>0, s/n, pixel).float() for c,(s,n) in sums.items()}, cycles)
+        return cls(
+            {c: torch.where(n > 0, s / n, pixel).float() for c, (s, n) in sums.items()},
+            cycles)
 
     def __call__(self,
         times, # Of the frames to forecast, `(…)` datetime64
     )->torch.Tensor: # `(…,C,H,W)`
         "Forecast what is usual at these times"
         at = cells(times, self.cycles)
-        if new := set(at.ravel().tolist())-self.means.keys():
-            raise arg_error('times', f"of a {' and '.join(self.cycles)} that the training has", str(times[at==min(new)][0]))
-        return torch.stack([self.means[c] for c in at.ravel().tolist()]).unflatten(0, times.shape)
+        if new := set(at.ravel().tolist()) - self.means.keys():
+            raise arg_error(
+                'times', f"of a {' and '.join(self.cycles)} that the training has",
+                str(times[at == min(new)][0]))
+        return torch.stack([self.means[c] for c in at.ravel().tolist()]).unflatten(
+            0, times.shape)
 
 # %% ../nbs/22_baselines.ipynb #c20
-_LARGEST = 2**26 # Numbers in all cells together, about 1 GB while they are summed up; 24 hours of 12 months of 480x480 pixels
+# Numbers in all cells together, about 1 GB while they are summed up; 24 hours of 12
+# months of 480x480 pixels
+_LARGEST = 2**26
 
 NO_CLIMATOLOGY = {
     'undated': 'the data have no dates',
@@ -118,7 +146,8 @@ def times_ahead(
 )->np.ndarray: # `(windows,horizon)`
     "Say the times of the frames to forecast"
     ahead = (windows.context+np.arange(windows.horizon))*windows.step
-    return np.stack([windows.records[r].times[start+ahead] for r,start in windows.starts])
+    return np.stack(
+        [windows.records[r].times[start + ahead] for r, start in windows.starts])
 
 # %% ../nbs/22_baselines.ipynb #c20s1
 def no_climatology(
@@ -127,13 +156,15 @@ def no_climatology(
 )->str: # One of `NO_CLIMATOLOGY`; empty if there is one
     "Say why there is no climatology, by the times alone"
     records = [*train.records, *test.records]
-    if any(r.times is None or r.times.dtype.kind!='M' for r in records): return 'undated'
+    if any(r.times is None or r.times.dtype.kind != 'M' for r in records):
+        return 'undated'
     if len({r.shape[1:] for r in records}) > 1:                         return 'sizes'
     times  = np.concatenate([r.times for r in train.records])
     cycles = _cycles_of(times)
     known  = set(cells(times, cycles).tolist())
     if not cycles:                                                       return 'short'
-    if not set(cells(times_ahead(test), cycles).ravel().tolist()) <= known: return 'unseen'
+    if not set(cells(times_ahead(test), cycles).ravel().tolist()) <= known:
+        return 'unseen'
     return 'large' if len(known)*np.prod(records[0].shape[1:]) > _LARGEST else ''
 
 # %% ../nbs/22_baselines.ipynb #c20s2
@@ -148,4 +179,5 @@ def fit_climatology(
             for x in r.blocks():
                 yield scaled(torch.from_numpy(x)),r.times[at:at+len(x)]
                 at += len(x)
-    return Climatology.fit(pieces(), _cycles_of(np.concatenate([r.times for r in train.records])))
+    return Climatology.fit(
+        pieces(), _cycles_of(np.concatenate([r.times for r in train.records])))

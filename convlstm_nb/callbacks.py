@@ -26,7 +26,9 @@ class ForecastHorizon(Callback):
     "Ask the model for as many frames as the target has"
     order = CastToTensor.order + 1 # After the batch has become plain tensors
     def before_batch(self):
-        if self.yb: self.learn.xb = _forecast_args(self.model, *self.xb, horizon=self.y.shape[1])
+        if self.yb:
+            self.learn.xb = _forecast_args(
+                self.model, *self.xb, horizon=self.y.shape[1])
 
 # %% ../nbs/41_callbacks.ipynb #c12
 def _forecast_args(
@@ -39,8 +41,11 @@ def _forecast_args(
     "Arrange what a forecaster gets"
     if covariates is None: return x,horizon
     inside = getattr(model, 'module', model) # of one that is spread over processes
-    try: args = signature(inside.forward).bind(x, horizon, covariates=covariates)
-    except TypeError: raise arg_error('model', 'one that takes `covariates`', type(inside).__name__) from None
+    try:
+        args = signature(inside.forward).bind(x, horizon, covariates=covariates)
+    except TypeError:
+        raise arg_error(
+            'model', 'one that takes `covariates`', type(inside).__name__) from None
     args.apply_defaults()
     return args.args
 
@@ -50,7 +55,8 @@ class ResetState(Callback):
     def before_train(self):     reset_state(self.model)
     def before_validate(self):  reset_state(self.model)
     def after_fit(self):        reset_state(self.model)
-    def after_exception(self):  reset_state(self.model) # an error or Ctrl-C, which a SequenceLearner tells of
+    # an error or Ctrl-C, which a SequenceLearner tells of
+    def after_exception(self):  reset_state(self.model)
     def before_batch(self):
         starts = row_starts(self.dl)
         if starts is not None: reset_state(self.model, starts[self.iter])
@@ -84,37 +90,54 @@ def stream_dls(
     device=None, # Where the batches go; fastai's default device if None
 ): # DataLoaders in order, every batch full
     "Make fastai DataLoaders whose rows continue from batch to batch"
-    return DataLoaders(*(TfmdDL(ds, bs=ds.bs, shuffle=False, drop_last=True, num_workers=0, device=device) for ds in (train,valid)), device=device)
+    return DataLoaders(
+        *(
+            TfmdDL(
+                ds, bs=ds.bs, shuffle=False, drop_last=True, num_workers=0,
+                device=device)
+            for ds in (train, valid)),
+        device=device)
 
 # %% ../nbs/41_callbacks.ipynb #c30
 class TruncatedBPTT(Callback):
     "Backpropagate through at most `k` frames at a time"
-    order = CastToTensor.order + 2 # After mixed precision has begun its part of the batch
+    # After mixed precision has begun its part of the batch
+    order = CastToTensor.order + 2
     def __init__(self,
         k:int, # Frames in a piece
     ): self.k = check_int('k', k)
 
     def before_fit(self):
-        if not stateful_layers(self.model): raise arg_error('model', 'one with a stateful ConvLSTM', type(self.model).__name__, 'make it with `stateful=True`')
+        if not stateful_layers(self.model):
+            raise arg_error(
+                'model', 'one with a stateful ConvLSTM', type(self.model).__name__,
+                'make it with `stateful=True`')
 
     def before_batch(self):
-        if row_starts(self.dl) is None: reset_state(self.model) # each batch is of whole sequences
+        # each batch is of whole sequences
+        if row_starts(self.dl) is None: reset_state(self.model)
         if not self.training: return
         x,y = self.xb[0],self.y
-        if x.shape[1] != y.shape[1]: raise arg_error('y', f"{x.shape[1]} frames, one for each of `x`", y.shape[1])
+        if x.shape[1] != y.shape[1]:
+            raise arg_error(
+                'y', f"{x.shape[1]} frames, one for each of `x`", y.shape[1])
         T,pieces = x.shape[1],list(zip(x.split(self.k, 1), y.split(self.k, 1)))
         self.done = 0.
-        for x,y in pieces[:-1]:
-            loss = self.loss_func(self.model(x), y)*(x.shape[1]/T)
-            (self.scaler.scale(loss) if getattr(self, 'scaler', None) else loss).backward()
+        for x, y in pieces[:-1]:
+            loss = self.loss_func(self.model(x), y) * (x.shape[1] / T)
+            (
+                self.scaler.scale(loss) if getattr(self, 'scaler', None) else loss
+            ).backward()
             self.done = self.done + loss.detach()
         self.learn.xb,self.learn.yb = pieces[-1][:1],pieces[-1][1:]
         self.weight = pieces[-1][0].shape[1]/T
 
     def after_loss(self):
         if not self.training: return
-        self.learn.loss_grad = self.loss_grad*self.weight # what is left to go back through
-        self.learn.loss      = self.loss_grad.detach() + self.done # what the Recorder writes down
+        # what is left to go back through
+        self.learn.loss_grad = self.loss_grad*self.weight
+        # what the Recorder writes down
+        self.learn.loss      = self.loss_grad.detach() + self.done
 
 # %% ../nbs/41_callbacks.ipynb #c34
 class SingleProcess:
@@ -145,7 +168,9 @@ def _true_fraction(
     decay:str='linear', # 'linear', 'exponential' or 'sigmoid'
 )->float: # From 1 to 0
     "How often to feed the true frame"
-    check_choice('decay', decay, list(_DECAYS)); check_int('step', step, 0); check_int('steps', steps)
+    check_choice('decay', decay, list(_DECAYS))
+    check_int('step', step, 0)
+    check_int('steps', steps)
     return _DECAYS[decay](step/steps) if step < steps else 0.
 
 # %% ../nbs/41_callbacks.ipynb #c41
@@ -160,10 +185,13 @@ class ScheduledSampling(Callback):
         step:int=0, # Batches seen before, in a run that is resumed
     ):
         store_attr()
-        _true_fraction(step, steps, decay); check_int('seed', seed, 0); check_bool('reverse', reverse)
+        _true_fraction(step, steps, decay)
+        check_int('seed', seed, 0)
+        check_bool('reverse', reverse)
 
     def before_fit(self):
-        if not isinstance(self.model, NextFrameForecaster): raise arg_error('model', 'a NextFrameForecaster', type(self.model).__name__)
+        if not isinstance(self.model, NextFrameForecaster):
+            raise arg_error('model', 'a NextFrameForecaster', type(self.model).__name__)
 
     def before_batch(self):
         if not self.training: return
@@ -174,8 +202,10 @@ class ScheduledSampling(Callback):
         p = torch.tensor([known]*(T-1) + [ahead]*(horizon-1))
         g = torch.Generator().manual_seed(self.seed*1_000_003 + self.step)
         n,r = peers(self.learn).size,peers(self.learn).rank
-        feed = torch.rand(n*B, len(p), generator=g)[r*B:(r+1)*B] < p # of the rows of all processes, those of this one
-        self.learn.xb = (x, horizon, y, feed.to(x.device), True, *self.xb[5:]) # with covariates, if there are any
+        # of the rows of all processes, those of this one
+        feed = torch.rand(n*B, len(p), generator=g)[r*B:(r+1)*B] < p
+        # with covariates, if there are any
+        self.learn.xb = (x, horizon, y, feed.to(x.device), True, *self.xb[5:])
         self.learn.yb = (torch.cat([x[:,1:], y], 1),)
         self.step += 1
 
@@ -213,11 +243,15 @@ class FreshSequences(Callback):
 class ForecastPicture(Callback):
     "Keep a picture of the same forecast after every epoch, in `folder`"
     order = 60 # After the Recorder has its numbers
-    def __init__(self,
-        folder, # Where the pictures go; made if absent
-        predict=None, # Function `(model, x, horizon)`, and `covariates` if there are any, to frames; the model's own `predict` if None
-        channel:int=0, # Which channel to show
-    ): store_attr()
+    def __init__(
+        self,
+        folder,  # Where the pictures go; made if absent
+        # Function `(model, x, horizon)`, and `covariates` if there are any, to frames;
+        # the model's own `predict` if None
+        predict=None,
+        channel: int = 0,  # Which channel to show
+    ):
+        store_attr()
 
     def before_fit(self):
         Path(self.folder).mkdir(parents=True, exist_ok=True)
@@ -225,9 +259,13 @@ class ForecastPicture(Callback):
     def figure(self):
         "Draw the forecast of the first validation sequence"
         from convlstm_nb.plotting import show_forecast
-        x,*z,y = (t[None].to(next(self.model.parameters())) for t in self.dls.valid_ds[0])
-        with evaluating(self.model): pred = (self.predict or type(self.model).predict)(self.model, x, y.shape[1], **(dict(covariates=z[0]) if z else {}))
-        return show_forecast(x[0].cpu(), y[0].cpu(), pred[0].cpu(), channel=self.channel)
+        x, *z, y = (
+            t[None].to(next(self.model.parameters())) for t in self.dls.valid_ds[0])
+        with evaluating(self.model):
+            pred = (self.predict or type(self.model).predict)(
+                self.model, x, y.shape[1], **(dict(covariates=z[0]) if z else {}))
+        return show_forecast(
+            x[0].cpu(), y[0].cpu(), pred[0].cpu(), channel=self.channel)
 
     def after_epoch(self):
         if peers(self.learn).rank: return
@@ -251,17 +289,22 @@ class KeepBest(Callback):
     def after_epoch(self):
         if not getattr(self, 'trained', False): return # a validation outside of a fit
         self.trained,row = False,self.recorder.values[-1]
-        loss = row[1] if len(row)>1 else float('inf') # a search for the learning rate validates nothing
+        # a search for the learning rate validates nothing
+        loss = row[1] if len(row)>1 else float('inf')
         if not loss < self.best: return
-        self.best,self.weights = loss,{k:v.detach().clone() for k,v in self.model.state_dict().items()}
+        self.best, self.weights = (
+            loss, {k: v.detach().clone() for k, v in self.model.state_dict().items()})
         if self.save and not peers(self.learn).rank: self.save()
 
     def after_fit(self):
         if self.weights: self.model.load_state_dict(self.weights)
         self.weights = None
 
-    def state_dict(self): return {k:getattr(self, k, None) for k in ('best','weights','trained')}
-    def load_state_dict(self, state): self.best,self.weights,self.trained = (state[k] for k in ('best','weights','trained'))
+    def state_dict(self):
+        return {k: getattr(self, k, None) for k in ('best', 'weights', 'trained')}
+    def load_state_dict(self, state):
+        self.best, self.weights, self.trained = (
+            state[k] for k in ('best', 'weights', 'trained'))
 
 # %% ../nbs/41_callbacks.ipynb #c61
 def batch_indices(
@@ -277,19 +320,24 @@ def _finite_rows(
     ts, # Tensors, each `(B,...)`; others are passed over
 )->torch.Tensor: # bool `(B,)`; None without tensors
     "Which rows of a batch have no NaN and no infinity"
-    rows = [torch.isfinite(t).flatten(1).all(1) for t in ts if isinstance(t, torch.Tensor) and t.dim()>1]
+    rows = [
+        torch.isfinite(t).flatten(1).all(1) for t in ts
+        if isinstance(t, torch.Tensor) and t.dim() > 1]
     return torch.stack(rows).all(0).cpu() if rows else None
 
 # %% ../nbs/41_callbacks.ipynb #c62
 class SkipNonFinite(Callback):
     "Leave out a batch with a NaN or an infinity before it changes anything, and say which sequence has it"
-    order = CastToTensor.order # Before mixed precision begins its part of the batch, and before pieces of it are learned
+    # Before mixed precision begins its part of the batch, and before pieces of it are
+    # learned
+    order = CastToTensor.order
     def __init__(self,
         in_a_row:int=10, # Bad batches after each other that stop the training
     ): self.in_a_row,self.good,self.bad = check_int('in_a_row', in_a_row),0,0
 
     def before_fit(self): # a search for the learning rate goes where the loss breaks, and forecasts are asked for whatever comes in
-        self.run = not hasattr(self.learn, 'lr_finder') and not hasattr(self.learn, 'gather_preds')
+        self.run = not hasattr(self.learn, 'lr_finder') and not hasattr(
+            self.learn, 'gather_preds')
 
     def before_train(self):    self.good = self.bad = 0
     def before_validate(self): self.good = self.bad = 0
@@ -312,7 +360,8 @@ class SkipNonFinite(Callback):
 
     def before_step(self):
         grads = [p.grad for p in self.model.parameters() if p.grad is not None]
-        fp16  = getattr(getattr(self, 'scaler', None), 'is_enabled', bool)() # then an infinity is part of the game
+        # then an infinity is part of the game
+        fp16  = getattr(getattr(self, 'scaler', None), 'is_enabled', bool)()
         if fp16 or torch.nn.utils.get_total_norm(grads).isfinite(): return self.fine()
         self.skip(None)
         raise CancelStepException
@@ -322,25 +371,35 @@ class SkipNonFinite(Callback):
     def skip(self, rows, here=True):
         "Forget the batch, say why if the reason is here, and stop if there are too many"
         self.bad += 1
-        self.learn.yb = () # without targets fastai goes back through nothing, and writes nothing down
+        # without targets fastai goes back through nothing, and writes nothing down
+        self.learn.yb = ()
         if self.training: self.opt.zero_grad()
-        reset_state(self.model) # what follows does not go on from what the model has seen
+        # what follows does not go on from what the model has seen
+        reset_state(self.model)
         say = f"left out batch {self.iter} of {self.part}: {self.reason(rows) if here else 'another process has a bad one'}"
-        if self.bad >= self.in_a_row: raise FloatingPointError(f"{say}. {self.bad} bad batches in a row are too many; the model is as it was before them")
+        if self.bad >= self.in_a_row:
+            raise FloatingPointError(
+                f"{say}. {self.bad} bad batches in a row are too many; the model is as "
+                "it was before them")
         if here: warnings.warn(say, stacklevel=2)
 
     def reason(self, rows):
         "What is wrong with a batch"
-        if rows is None or rows.all(): return "its numbers are finite, its loss or gradient is not, as with too large a learning rate"
-        which,names = torch.nonzero(~rows).flatten().tolist(),batch_indices(self.dl, self.iter, len(rows))
+        if rows is None or rows.all():
+            return "its numbers are finite, its loss or gradient is not, as with too large a learning rate"
+        which, names = (
+            torch.nonzero(~rows).flatten().tolist(),
+            batch_indices(self.dl, self.iter, len(rows)))
         return f"a NaN or an infinity in {'sequence' if names else 'row'} {', '.join(str(names[r] if names else r) for r in which)}"
 
     @property
-    def part(self): return f"{'training' if self.training else 'validation'}, epoch {self.epoch}"
+    def part(self):
+        return f"{'training' if self.training else 'validation'}, epoch {self.epoch}"
 
     def after_train(self): # no good batch at all is more than a bad sequence
         good,bad = map(sum, zip(*peers(self.learn).gather([self.good,self.bad])))
-        if bad and not good: raise FloatingPointError(f"every batch of {self.part} was left out")
+        if bad and not good:
+            raise FloatingPointError(f"every batch of {self.part} was left out")
     def after_validate(self): self.after_train()
 
     def state_dict(self): return {'good':self.good, 'bad':self.bad}
@@ -359,12 +418,15 @@ def autocast_forward(
     "From now on, run the forward pass of `model` under autocast to bfloat16"
     entered = []
     def enter(model, args):
-        entered.append(torch.autocast(next(model.parameters()).device.type, torch.bfloat16))
+        entered.append(
+            torch.autocast(next(model.parameters()).device.type, torch.bfloat16))
         entered[-1].__enter__()
     def leave(model, args, out):
         entered.pop().__exit__(None, None, None)
         return apply(_as_float32, out)
-    return [model.register_forward_pre_hook(enter), model.register_forward_hook(leave, always_call=True)]
+    return [
+        model.register_forward_pre_hook(enter),
+        model.register_forward_hook(leave, always_call=True)]
 
 def _as_float32(o): return o.float() if getattr(o, 'dtype', None)==torch.bfloat16 else o
 
@@ -375,11 +437,15 @@ class Autocast(Callback):
     def before_fit(self):
         self.remove()
         odd = {p.dtype for p in self.model.parameters()} - {torch.float32}
-        if odd: raise arg_error('model', 'one with parameters in float32', *odd, 'autocast makes bfloat16 of them where it can', TypeError)
+        if odd:
+            raise arg_error(
+                'model', 'one with parameters in float32', *odd,
+                'autocast makes bfloat16 of them where it can', TypeError)
         self.hooks = autocast_forward(self.model)
 
     def after_fit(self):       self.remove()
-    def after_exception(self): self.remove() # an error or Ctrl-C, which a SequenceLearner tells of
+    # an error or Ctrl-C, which a SequenceLearner tells of
+    def after_exception(self): self.remove()
 
     def remove(self):
         for h in self.hooks: h.remove()

@@ -10,7 +10,9 @@ import math
 import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.basics import patch
-from .checks import FLOATS, check_frames, check_state, check_bool, check_choice, per_axis, arg_error, check_int
+from convlstm_nb.checks import (
+    FLOATS, check_frames, check_state, check_bool, check_choice, per_axis, arg_error,
+    check_int)
 
 # %% ../nbs/02_cell.ipynb #c7
 def lstm_gates(
@@ -55,8 +57,9 @@ def same_conv(
     kernel_size,dims = tuple(weight.shape[2:]), weight.dim()-2
     dilation = dilation or (1,)*dims
     pads,conv = same_padding(kernel_size, dilation), CONV[dims]
-    if padding_mode=='zeros' and all(a==b for a,b in pads):
-        return conv(x, weight, bias, padding=tuple(a for a,_ in pads), dilation=dilation)
+    if padding_mode == 'zeros' and all(a == b for a, b in pads):
+        return conv(
+            x, weight, bias, padding=tuple(a for a, _ in pads), dilation=dilation)
     if padding_mode in ('reflect','circular'): check_room(x, pads, padding_mode)
     flat = [n for p in reversed(pads) for n in p] # `F.pad` counts from the last axis
     x = F.pad(x, flat, mode='constant' if padding_mode=='zeros' else padding_mode)
@@ -66,8 +69,10 @@ def same_conv(
 def check_room(x, pads, mode):
     "Check that an image is large enough to be padded from its inside"
     least,size = tuple(max(p) + (mode=='reflect') for p in pads), tuple(x.shape[2:])
-    if any(s < n for s,n in zip(size, least)):
-        raise arg_error('x', f"at least {least} pixels for `padding_mode='{mode}'`", size, 'take a smaller kernel or another mode')
+    if any(s < n for s, n in zip(size, least)):
+        raise arg_error(
+            'x', f"at least {least} pixels for `padding_mode='{mode}'`", size,
+            'take a smaller kernel or another mode')
 
 # %% ../nbs/02_cell.ipynb #c19
 class ConvLSTMCell(nn.Module):
@@ -75,16 +80,21 @@ class ConvLSTMCell(nn.Module):
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a cell without input
         hidden_channels:int, # Channels of the state
-        kernel_size=3, # Side of the input-to-state kernel, or a tuple with one for each axis
+        # Side of the input-to-state kernel, or a tuple with one for each axis
+        kernel_size=3,
         *,
-        hidden_kernel_size=None, # Side of the state-to-state kernel, odd; by default the same as `kernel_size`
+        # Side of the state-to-state kernel, odd; by default the same as `kernel_size`
+        hidden_kernel_size=None,
         spatial_dims:int=2, # Spatial axes of a frame: 1, 2 or 3
         bias:bool=True, # Add a bias to each gate?
-        peephole:str='channel', # One weight a `'channel'`, one a pixel (`'full'`), or None
+        # One weight a `'channel'`, one a pixel (`'full'`), or None
+        peephole:str='channel',
         spatial_size=None, # Size of the image, which `peephole='full'` needs
         dilation=1, # Of the input-to-state kernel
-        padding_mode:str='zeros', # What stands outside the image: 'zeros', 'reflect', 'replicate', 'circular'
-        norm:str=None, # `'layer'` or `'group'` of the gates, `'batch'` of the frame, or None
+        # What stands outside the image: 'zeros', 'reflect', 'replicate', 'circular'
+        padding_mode:str='zeros',
+        # `'layer'` or `'group'` of the gates, `'batch'` of the frame, or None
+        norm:str=None,
         forget_bias:float=1.0, # Initial bias of the forget gate
         device=None, # Of the parameters
         dtype=None, # Of the parameters
@@ -94,21 +104,32 @@ class ConvLSTMCell(nn.Module):
         self.in_channels     = check_int('in_channels', in_channels, 0)
         self.hidden_channels = h = check_int('hidden_channels', hidden_channels)
         self.kernel_size     = per_axis('kernel_size', kernel_size, n)
-        self.hidden_kernel_size = _odd(per_axis('hidden_kernel_size', kernel_size if hidden_kernel_size is None else hidden_kernel_size, n), hidden_kernel_size)
+        self.hidden_kernel_size = _odd(
+            per_axis(
+                'hidden_kernel_size',
+                kernel_size if hidden_kernel_size is None else hidden_kernel_size, n),
+            hidden_kernel_size)
         self.dilation        = per_axis('dilation', dilation, n)
-        self.peephole        = check_choice('peephole', peephole, [None,'channel','full'])
+        self.peephole = check_choice('peephole', peephole, [None, 'channel', 'full'])
         self.spatial_size    = _peephole_size(peephole, spatial_size, n)
         self.padding_mode    = check_choice('padding_mode', padding_mode, PADDING_MODES)
-        self.norm            = check_choice('norm', norm, [None,'layer','group','batch'])
+        self.norm = check_choice('norm', norm, [None, 'layer', 'group', 'batch'])
         self.forget_bias     = _finite('forget_bias', forget_bias)
-        if not bias and forget_bias != 1: raise arg_error('forget_bias', '1.0 where `bias=False`, since no gate has one', forget_bias)
-        if norm=='batch' and not in_channels: raise arg_error('norm', "None, 'layer' or 'group' in a cell without input", "'batch'")
+        if not bias and forget_bias != 1:
+            raise arg_error(
+                'forget_bias', '1.0 where `bias=False`, since no gate has one',
+                forget_bias)
+        if norm == 'batch' and not in_channels:
+            raise arg_error(
+                'norm', "None, 'layer' or 'group' in a cell without input", "'batch'")
         kw = dict(device=device, dtype=check_choice('dtype', dtype, [None,*FLOATS]))
-        def param(wanted, *shape): return nn.Parameter(torch.empty(*shape, **kw)) if wanted else None
+        def param(wanted, *shape):
+            return nn.Parameter(torch.empty(*shape, **kw)) if wanted else None
         self.weight_ih   = param(in_channels, 4*h, in_channels, *self.kernel_size)
         self.weight_hh   = param(True, 4*h, h, *self.hidden_kernel_size)
         self.bias        = param(check_bool('bias', bias), 4*h)
-        for gate in 'ifo': setattr(self, f'weight_c{gate}', param(peephole, h, *self.spatial_size))
+        for gate in 'ifo':
+            setattr(self, f'weight_c{gate}', param(peephole, h, *self.spatial_size))
         self.norm_weight = param(norm in GROUPS, 4*h)
         self.batch_norm  = _BATCH_NORM[n](in_channels, **kw) if norm=='batch' else None
         self.reset_parameters()
@@ -117,7 +138,8 @@ class ConvLSTMCell(nn.Module):
         x, # Frame, `(B,in_channels,*size)`; None in a cell without input
         state=None, # `(h,c)`, each `(B,hidden_channels,*size)`; zeros if None
         *,
-        drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
+        # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
+        drop_h=None,
         drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
         prepared:bool=False, # Has `prepare` normalised `x` already?
     ): # New `(h,c)`
@@ -132,18 +154,28 @@ _BATCH_NORM = {1:nn.BatchNorm1d, 2:nn.BatchNorm2d, 3:nn.BatchNorm3d}
 
 def _odd(sides, given):
     if all(k%2 for k in sides): return sides
-    if given is None: raise arg_error('hidden_kernel_size', 'given, and odd, where `kernel_size` is even', given)
-    raise arg_error('hidden_kernel_size', 'odd, so that the state stays where it is', given)
+    if given is None:
+        raise arg_error(
+            'hidden_kernel_size', 'given, and odd, where `kernel_size` is even', given)
+    raise arg_error(
+        'hidden_kernel_size', 'odd, so that the state stays where it is', given)
 
 def _peephole_size(peephole, spatial_size, n):
     if peephole=='full':
-        if spatial_size is None: raise arg_error('spatial_size', "given for `peephole='full'`, which has a weight for each pixel", None)
+        if spatial_size is None:
+            raise arg_error(
+                'spatial_size',
+                "given for `peephole='full'`, which has a weight for each pixel", None)
         return per_axis('spatial_size', spatial_size, n)
-    if spatial_size is not None: raise arg_error('spatial_size', f"None for `peephole={peephole!r}`, which fits any size", spatial_size)
+    if spatial_size is not None:
+        raise arg_error(
+            'spatial_size', f"None for `peephole={peephole!r}`, which fits any size",
+            spatial_size)
     return (1,)*n
 
 def _finite(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int,float)): raise arg_error(name, 'a number', repr(value), error=TypeError)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise arg_error(name, 'a number', repr(value), error=TypeError)
     if not math.isfinite(value): raise arg_error(name, 'finite', value)
     return float(value)
 
@@ -161,7 +193,8 @@ def read(self:ConvLSTMCell,
     x, # `(B,in_channels,*size)`; None in a cell without input
 ): # $W_x * X_t$, `(B,4*hidden_channels,*size)`, or None
     "The input's share of the gates"
-    if x is not None: return same_conv(x, self.weight_ih, None, self.dilation, self.padding_mode)
+    if x is not None:
+        return same_conv(x, self.weight_ih, None, self.dilation, self.padding_mode)
 
 # %% ../nbs/02_cell.ipynb #c22s2
 @patch
@@ -171,16 +204,20 @@ def pre_activations(self:ConvLSTMCell,
 ): # `(B,4*hidden_channels,*size)`
     "What the gates are made of, but for the peepholes"
     normed = self.norm in GROUPS
-    z = same_conv(h, self.weight_hh, None if normed else self.bias, None, self.padding_mode)
+    z = same_conv(
+        h, self.weight_hh, None if normed else self.bias, None, self.padding_mode)
     if zx is not None: z = z + zx
-    return F.group_norm(z, GROUPS[self.norm], self.norm_weight, self.bias) if normed else z
+    return (
+        F.group_norm(z, GROUPS[self.norm], self.norm_weight, self.bias) if normed else z
+    )
 
 # %% ../nbs/02_cell.ipynb #c22s3
 @patch
 def step(self:ConvLSTMCell,
     zx, # What `read` returned
     state, # `(h,c)`
-    drop_h=None, drop_c=None, # Factors on the state that the gates see and on what is written into the memory
+    # Factors on the state that the gates see and on what is written into the memory
+    drop_h=None, drop_c=None,
 ): # New `(h,c)`
     "Advance the state by one frame that has been read"
     h,c = state
@@ -208,13 +245,22 @@ def start(self:ConvLSTMCell,
         check_frames(x, 'BC', self.in_channels, self.spatial_dims, self.weight_hh)
         batch,size = x.shape[0],tuple(x.shape[2:])
     else:
-        if x is not None: raise arg_error('x', 'None in a cell without input (`in_channels=0`)', type(x).__name__)
-        if state is None: raise arg_error('state', 'given in a cell without input, since it says where to start', None)
+        if x is not None:
+            raise arg_error(
+                'x', 'None in a cell without input (`in_channels=0`)', type(x).__name__)
+        if state is None:
+            raise arg_error(
+                'state', 'given in a cell without input, since it says where to start',
+                None)
         h = state[0] if isinstance(state, (tuple,list)) and state else state
-        check_frames(h, 'BC', self.hidden_channels, self.spatial_dims, self.weight_hh, 'state: h')
+        check_frames(
+            h, 'BC', self.hidden_channels, self.spatial_dims, self.weight_hh, 'state: h'
+        )
         batch,size = h.shape[0],tuple(h.shape[2:])
-    if self.peephole=='full' and size != self.spatial_size:
-        raise arg_error('x', f"of the size {self.spatial_size} that `peephole='full'` was made for", size)
+    if self.peephole == 'full' and size != self.spatial_size:
+        raise arg_error(
+            'x', f"of the size {self.spatial_size} that `peephole='full'` was made for",
+            size)
     if state is None: return self.zero_state(batch, size)
     return check_state(state, (batch,self.hidden_channels,*size), self.weight_hh)
 
@@ -236,13 +282,18 @@ def reset_parameters(self:ConvLSTMCell):
 # %% ../nbs/02_cell.ipynb #c26s1
 def _orthogonal_like(w):
     # The decomposition inside exists in float32 and float64 alone
-    return nn.init.orthogonal_(torch.empty_like(w, dtype=torch.promote_types(w.dtype, torch.float32))) if not w.is_meta else w
+    return (
+        nn.init.orthogonal_(
+            torch.empty_like(w, dtype=torch.promote_types(w.dtype, torch.float32)))
+        if not w.is_meta
+        else w)
 
 @patch
 def extra_repr(self:ConvLSTMCell):
     "What `print` shows of the cell"
     s = f"{self.in_channels}, {self.hidden_channels}, kernel_size={self.kernel_size}"
-    if self.hidden_kernel_size != self.kernel_size: s += f", hidden_kernel_size={self.hidden_kernel_size}"
+    if self.hidden_kernel_size != self.kernel_size:
+        s += f", hidden_kernel_size={self.hidden_kernel_size}"
     if self.peephole != 'channel': s += f", peephole={self.peephole!r}"
     if any(d != 1 for d in self.dilation): s += f", dilation={self.dilation}"
     if self.padding_mode != 'zeros': s += f", padding_mode={self.padding_mode!r}"

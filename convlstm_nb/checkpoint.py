@@ -26,7 +26,8 @@ def to_json(
     if isinstance(o, tuple): return {'axes': [to_json(v) for v in o]}
     if isinstance(o, list):  return [to_json(v) for v in o]
     if isinstance(o, dict):
-        if not all(isinstance(k, str) for k in o) or set(o)=={'axes'}: raise arg_error('o', 'a dict with names as keys', o, error=TypeError)
+        if not all(isinstance(k, str) for k in o) or set(o) == {'axes'}:
+            raise arg_error('o', 'a dict with names as keys', o, error=TypeError)
         return {k:to_json(v) for k,v in o.items()}
     return o
 
@@ -37,7 +38,9 @@ def from_json(
     "The inverse of `to_json`"
     if isinstance(o, list): return [from_json(v) for v in o]
     if not isinstance(o, dict): return o
-    return tuple(map(from_json, o['axes'])) if set(o)=={'axes'} else {k:from_json(v) for k,v in o.items()}
+    return (
+        tuple(map(from_json, o['axes'])) if set(o) == {'axes'}
+        else {k: from_json(v) for k, v in o.items()})
 
 # %% ../nbs/43_checkpoint.ipynb #c8
 def write_json(
@@ -45,7 +48,8 @@ def write_json(
     o, # What
 ):
     "Write `o` as JSON, whole or not at all"
-    with atomic_path(path) as part: part.write_text(json.dumps(to_json(o), indent=2) + '\n', encoding='utf-8')
+    with atomic_path(path) as part:
+        part.write_text(json.dumps(to_json(o), indent=2) + '\n', encoding='utf-8')
 
 # %% ../nbs/43_checkpoint.ipynb #c8s1
 def read_json(
@@ -53,13 +57,19 @@ def read_json(
     maker:str='convlstm_train', # What makes such a file, for the message
 ):
     "Read JSON, or say which file is not as it should be"
-    try: return from_json(json.loads(Path(path).read_text(encoding='utf-8')))
-    except FileNotFoundError: raise arg_error(path, f"a file that `{maker}` wrote", 'nothing there', error=FileNotFoundError) from None
+    try:
+        return from_json(json.loads(Path(path).read_text(encoding='utf-8')))
+    except FileNotFoundError:
+        raise arg_error(
+            path, f"a file that `{maker}` wrote", 'nothing there',
+            error=FileNotFoundError) from None
     except (ValueError, RecursionError, AttributeError, TypeError) as e:
-        raise arg_error(path, f"JSON that `{maker}` wrote", f"text that is not ({e})") from None
+        raise arg_error(
+            path, f"JSON that `{maker}` wrote", f"text that is not ({e})") from None
 
 # %% ../nbs/43_checkpoint.ipynb #c10
-HEAD  = b'{"__metadata__":{"sha256":"' # How the table of contents begins, after eight bytes that say its length
+# How the table of contents begins, after eight bytes that say its length
+HEAD  = b'{"__metadata__":{"sha256":"'
 ZEROS = b'0'*64                        # In place of the checksum while it is computed
 AT    = 8+len(HEAD)                    # Where it stands
 
@@ -80,55 +90,94 @@ def save_tensors(
 ):
     "Write tensors and `meta` into one safetensors file with a checksum, whole or not at all"
     for k,v in tensors.items():
-        if not isinstance(k, str) or not isinstance(v, torch.Tensor): raise arg_error('tensors', 'a dict of names and tensors', f"{k!r}: {type(v).__name__}", error=TypeError)
-    copies = {k:v.detach().to('cpu', copy=True).contiguous() for k,v in tensors.items()} # copies, since the format wants none that overlap
+        if not isinstance(k, str) or not isinstance(v, torch.Tensor):
+            raise arg_error(
+                'tensors', 'a dict of names and tensors', f"{k!r}: {type(v).__name__}",
+                error=TypeError)
+    # copies, since the format wants none that overlap
+    copies = {k:v.detach().to('cpu', copy=True).contiguous() for k,v in tensors.items()}
     body   = save(copies, {'meta':json.dumps(to_json(meta or {}))})
-    entry  = HEAD + ZEROS + b'",    ' # spaces, since the table's length is a multiple of eight
+    # spaces, since the table's length is a multiple of eight
+    entry  = HEAD + ZEROS + b'",    '
     rest   = len(HEAD) - len(b'"sha256":"') + 8
-    data   = bytearray((int.from_bytes(body[:8], 'little') + len(entry) + 8 - rest).to_bytes(8, 'little') + entry) + body[rest:]
+    data = (
+        bytearray(
+            (int.from_bytes(body[:8], 'little') + len(entry) + 8 - rest).to_bytes(
+                8, 'little')
+            + entry)
+        + body[rest:])
     data[AT:AT+len(ZEROS)] = checksum(data)
     with atomic_path(path, keep_previous) as part: part.write_bytes(data)
 
 # %% ../nbs/43_checkpoint.ipynb #c11
 def load_tensors(
     path, # A file that save_tensors wrote
-    or_previous:bool=False, # If it is damaged or gone, take the file that was there before?
+    # If it is damaged or gone, take the file that was there before?
+    or_previous:bool=False,
 )->tuple: # Name to tensor, and `meta`
     "Read what `save_tensors` wrote, or say which file is damaged"
     path = Path(path)
     try: return _load(path)
     except (ValueError, OSError) as e:
         if not or_previous or not previous_path(path).exists(): raise
-        try: found = _load(previous_path(path))
-        except (ValueError, OSError) as before: raise ValueError(f"{e}; nor does the file before serve: {before}") from None
+        try:
+            found = _load(previous_path(path))
+        except (ValueError, OSError) as before:
+            raise ValueError(f"{e}; nor does the file before serve: {before}") from None
         warnings.warn(f"{e}; took {previous_path(path)} instead")
         return found
 
 def _load(path):
     "One file of tensors"
-    if not path.is_file(): raise arg_error(path, 'a file of tensors', 'nothing there', error=FileNotFoundError)
+    if not path.is_file():
+        raise arg_error(
+            path, 'a file of tensors', 'nothing there', error=FileNotFoundError)
     data = path.read_bytes()
     size = int.from_bytes(data[:8], 'little')
-    if data[8:AT] != HEAD: raise arg_error(path, 'a safetensors file with the checksum that convlstm_nb writes', 'another')
-    if data[AT:AT+len(ZEROS)] != checksum(data): raise arg_error(path, 'as it was written', 'a file whose checksum is wrong', 'it is cut or damaged')
-    try: return load(data),{**from_json(json.loads(json.loads(data[8:8+size])['__metadata__']['meta']))}
-    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
-        raise arg_error(path, 'a safetensors file of convlstm_nb', f"one that cannot be read ({e})") from None
+    if data[8:AT] != HEAD:
+        raise arg_error(
+            path, 'a safetensors file with the checksum that convlstm_nb writes',
+            'another')
+    if data[AT : AT + len(ZEROS)] != checksum(data):
+        raise arg_error(
+            path, 'as it was written', 'a file whose checksum is wrong',
+            'it is cut or damaged')
+    try:
+        return load(data), {
+            **from_json(
+                json.loads(json.loads(data[8 : 8 + size])['__metadata__']['meta']))}
+    except (
+        SafetensorError, ValueError, LookupError, TypeError, AttributeError,
+        RecursionError,
+    ) as e:
+        raise arg_error(
+            path, 'a safetensors file of convlstm_nb', f"one that cannot be read ({e})"
+        ) from None
 
 # %% ../nbs/43_checkpoint.ipynb #c21
-MODELS = {m.__name__: m for m in (EncoderForecaster, NextFrameForecaster, LagrangianForecaster, PeriodicForecaster)}
+MODELS = {
+    m.__name__: m
+    for m in (
+        EncoderForecaster, NextFrameForecaster, LagrangianForecaster,
+        PeriodicForecaster)}
 
 def build_model(
     spec:dict, # `{'class': name, 'args': {...}}`
 ):
     "Build a model from its recipe"
-    if not isinstance(spec, dict) or set(spec) != {'class','args'} or not isinstance(spec['args'], dict):
+    if (
+        not isinstance(spec, dict) or set(spec) != {'class', 'args'}
+        or not isinstance(spec['args'], dict)):
         raise arg_error('model', "a recipe {'class': ..., 'args': {...}}", spec)
-    if spec['args'].keys() & {'device','dtype'}: raise arg_error('model', 'a recipe without `device` and `dtype`', spec['args'])
+    if spec['args'].keys() & {'device', 'dtype'}:
+        raise arg_error('model', 'a recipe without `device` and `dtype`', spec['args'])
     name = spec['class']
-    if not isinstance(name, str) or name not in MODELS: raise arg_error('model', f"one of {', '.join(MODELS)}", repr(name))
-    try: return MODELS[name](**spec['args'])
-    except (TypeError, RuntimeError, MemoryError, OverflowError) as e: raise ValueError(f"`model` is not a recipe for {name}: {e}") from None
+    if not isinstance(name, str) or name not in MODELS:
+        raise arg_error('model', f"one of {', '.join(MODELS)}", repr(name))
+    try:
+        return MODELS[name](**spec['args'])
+    except (TypeError, RuntimeError, MemoryError, OverflowError) as e:
+        raise ValueError(f"`model` is not a recipe for {name}: {e}") from None
 
 # %% ../nbs/43_checkpoint.ipynb #c24
 WEIGHTS,CONFIG = 'model.safetensors','config.json'
@@ -139,8 +188,14 @@ def difference(
 )->str: # The first tensor that differs in shape or dtype; '' if none does
     "Compare weights with a recipe, allocating nothing"
     with torch.device('meta'): wanted = build_model(spec).state_dict()
-    say = lambda sd,k: f"{str(sd[k].dtype).removeprefix('torch.')} {tuple(sd[k].shape)}" if k in sd else 'absent'
-    return next((f"{k} {say(weights, k)} where the recipe has {say(wanted, k)}" for k in [*wanted, *weights] if say(weights, k)!=say(wanted, k)), '')
+    say = lambda sd, k: (
+        f"{str(sd[k].dtype).removeprefix('torch.')} {tuple(sd[k].shape)}" if k in sd
+        else 'absent')
+    return next(
+        (
+            f"{k} {say(weights, k)} where the recipe has {say(wanted, k)}"
+            for k in [*wanted, *weights] if say(weights, k) != say(wanted, k)),
+        '')
 
 # %% ../nbs/43_checkpoint.ipynb #c24s1
 def save_model(
@@ -151,7 +206,8 @@ def save_model(
 ):
     "Write the weights and the recipe of `model`"
     weights = model.state_dict()
-    if d := difference(weights, spec): raise arg_error('model', 'what its recipe builds', d)
+    if d := difference(weights, spec):
+        raise arg_error('model', 'what its recipe builds', d)
     save_tensors(Path(folder)/WEIGHTS, weights, dict(model=spec))
     write_json(Path(folder)/CONFIG, dict(convlstm_nb=__version__, model=spec, **config))
 
@@ -161,12 +217,20 @@ def load_config(
 )->dict: # With at least `model`
     "Read the recipe of a saved model"
     folder = Path(folder)
-    if not folder.is_dir(): raise arg_error('run', 'the folder of a trained model', f"{str(folder)!r}, which is no folder", error=FileNotFoundError)
+    if not folder.is_dir():
+        raise arg_error(
+            'run', 'the folder of a trained model',
+            f"{str(folder)!r}, which is no folder", error=FileNotFoundError)
     for name in (CONFIG,WEIGHTS):
-        if not (folder/name).is_file():
-            raise arg_error('run', 'the folder of a trained model', f"{str(folder)!r}, which has no {name}", 'train one with `convlstm_train`', FileNotFoundError)
+        if not (folder / name).is_file():
+            raise arg_error(
+                'run', 'the folder of a trained model',
+                f"{str(folder)!r}, which has no {name}",
+                'train one with `convlstm_train`', FileNotFoundError)
     config = read_json(folder/CONFIG)
-    if not isinstance(config, dict) or 'model' not in config: raise arg_error(folder/CONFIG, 'the config of a model', 'JSON without a `model`')
+    if not isinstance(config, dict) or 'model' not in config:
+        raise arg_error(
+            folder / CONFIG, 'the config of a model', 'JSON without a `model`')
     return config
 
 # %% ../nbs/43_checkpoint.ipynb #c25s1
@@ -178,12 +242,18 @@ def load_model(
     spec = load_config(folder)['model']
     path,want = Path(folder)/WEIGHTS,f"the weights of the model in {CONFIG}"
     weights,meta = load_tensors(path)
-    if meta.get('model') != spec: raise arg_error(path, want, f"those of {meta.get('model')}", 'take both files from one run')
-    try: d = difference(weights, spec) # before the model is built: a recipe may claim any size
-    except (ValueError, TypeError) as e: raise arg_error(Path(folder)/CONFIG, 'the config of a model', e) from None
+    if meta.get('model') != spec:
+        raise arg_error(
+            path, want, f"those of {meta.get('model')}", 'take both files from one run')
+    try:
+        d = difference(
+            weights, spec)  # before the model is built: a recipe may claim any size
+    except (ValueError, TypeError) as e:
+        raise arg_error(Path(folder) / CONFIG, 'the config of a model', e) from None
     if d: raise arg_error(path, want, d)
     for k,v in weights.items():
-        if not v.isfinite().all(): raise arg_error(path, 'finite weights', f"others in {k!r}")
+        if not v.isfinite().all():
+            raise arg_error(path, 'finite weights', f"others in {k!r}")
     model = build_model(spec)
     model.load_state_dict(weights)
     return model.to(device).eval()

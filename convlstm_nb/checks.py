@@ -45,8 +45,10 @@ def check_int(
     "Read `value` as an integer of at least `least`"
     want = f"an integer of at least {least}"
     if isinstance(value, bool): raise arg_error(name, want, value, error=TypeError)
-    try: n = index(value)
-    except TypeError: raise arg_error(name, want, repr(value), error=TypeError) from None
+    try:
+        n = index(value)
+    except TypeError:
+        raise arg_error(name, want, repr(value), error=TypeError) from None
     if n < least: raise arg_error(name, want, n)
     if most is not None and n > most: raise arg_error(name, f"at most {most}", n)
     return n
@@ -61,7 +63,8 @@ def per_axis(
     "Read `value` as one integer for each spatial axis"
     if not isinstance(value, tuple): value = (value,)*spatial_dims
     if len(value) != spatial_dims:
-        raise arg_error(name, f"an integer or a tuple of {spatial_dims}, one for each axis", value)
+        raise arg_error(
+            name, f"an integer or a tuple of {spatial_dims}, one for each axis", value)
     return tuple(check_int(name, v, least) for v in value)
 
 # %% ../nbs/00_checks.ipynb #c19
@@ -72,7 +75,9 @@ def per_layer(
 )->list: # One value for each layer
     "Read `value` as one value for each layer"
     if not isinstance(value, list): return [value]*num_layers
-    if len(value) != num_layers: raise arg_error(name, f"one value or a list of {num_layers}, one for each layer", value)
+    if len(value) != num_layers:
+        raise arg_error(
+            name, f"one value or a list of {num_layers}, one for each layer", value)
     return value
 
 # %% ../nbs/00_checks.ipynb #c19s1
@@ -92,7 +97,8 @@ def check_bool(
     value, # What came
 )->bool:
     "Return `value` if it is a bool"
-    if not isinstance(value, bool): raise arg_error(name, 'True or False', repr(value), error=TypeError)
+    if not isinstance(value, bool):
+        raise arg_error(name, 'True or False', repr(value), error=TypeError)
     return value
 
 # %% ../nbs/00_checks.ipynb #c19s3
@@ -102,7 +108,8 @@ def check_probability(
 )->float:
     "Read `value` as a probability in [0,1)"
     want = 'a number from 0 up to, but not including, 1'
-    if isinstance(value, bool) or not isinstance(value, (int,float)): raise arg_error(name, want, repr(value), error=TypeError)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise arg_error(name, want, repr(value), error=TypeError)
     if not 0 <= value < 1: raise arg_error(name, want, value)
     return float(value)
 
@@ -114,11 +121,16 @@ def check_tensor(
     x, # What came
 ):
     "Check that `x` is a dense tensor of real numbers"
-    if not isinstance(x, torch.Tensor): raise arg_error(name, 'a tensor', type(x).__name__, error=TypeError)
+    if not isinstance(x, torch.Tensor):
+        raise arg_error(name, 'a tensor', type(x).__name__, error=TypeError)
     if not x.is_floating_point():
-        raise arg_error(name, 'of a floating-point dtype', x.dtype, 'scale and convert it first, `x.float()/255` say', TypeError)
+        raise arg_error(
+            name, 'of a floating-point dtype', x.dtype,
+            'scale and convert it first, `x.float()/255` say', TypeError)
     if x.layout != torch.strided or x.is_nested:
-        raise arg_error(name, 'a dense tensor', 'a nested one' if x.is_nested else x.layout, 'make it dense, with `lengths` where sequences differ', TypeError)
+        raise arg_error(
+            name, 'a dense tensor', 'a nested one' if x.is_nested else x.layout,
+            'make it dense, with `lengths` where sequences differ', TypeError)
 
 # %% ../nbs/00_checks.ipynb #c22s1
 def check_like(
@@ -129,18 +141,25 @@ def check_like(
     "Check that `x` has the dtype and the device of `weight`"
     check_tensor(name, x)
     if x.device != weight.device:
-        raise arg_error(name, f"on {weight.device}, where the parameters are", x.device, 'move one of them with `.to(...)`')
+        raise arg_error(
+            name, f"on {weight.device}, where the parameters are", x.device,
+            'move one of them with `.to(...)`')
     if x.dtype == weight.dtype: return
-    if torch.float64 in (x.dtype, weight.dtype) or not torch.is_autocast_enabled(x.device.type): # which leaves float64 alone
-        raise arg_error(name, f"{weight.dtype}, as the parameters are", x.dtype, 'convert one of them with `.to(...)`', TypeError)
+    if torch.float64 in (x.dtype, weight.dtype) or not torch.is_autocast_enabled(
+        x.device.type):  # which leaves float64 alone
+        raise arg_error(
+            name, f"{weight.dtype}, as the parameters are", x.dtype,
+            'convert one of them with `.to(...)`', TypeError)
 
 # %% ../nbs/00_checks.ipynb #c24
 def _hint(x, lead, channels, n):
     "What may have gone wrong with the axes of `x`"
     at,last = lead.index('C'), x.dim()==n and x.shape[-1]==channels
-    if x.dim() == n-1: return f"for a batch of one, add the batch axis with `x.unsqueeze({lead.index('B')})`"
+    if x.dim() == n - 1:
+        return f"for a batch of one, add the batch axis with `x.unsqueeze({lead.index('B')})`"
     if last: return f"channels come last here: `x.movedim(-1, {at})`"
-    if 'T' in lead and x.dim()==n and x.shape[lead.index('T')]==channels: return "time comes before channels: swap the two"
+    if 'T' in lead and x.dim() == n and x.shape[lead.index('T')] == channels:
+        return "time comes before channels: swap the two"
     return ''
 
 def check_frames(
@@ -156,9 +175,12 @@ def check_frames(
     n,at = len(lead)+spatial_dims, lead.index('C')
     want = f"{axes(lead, spatial_dims)} with {channels} channel{'s'*(channels!=1)}"
     if x.dim() != n or x.shape[at] != channels:
-        raise arg_error(name, want, f"shape {tuple(x.shape)}", _hint(x, lead, channels, n))
+        raise arg_error(
+            name, want, f"shape {tuple(x.shape)}", _hint(x, lead, channels, n))
     for i,a in enumerate(lead + _SPATIAL[spatial_dims]):
-        if a != 'B' and x.shape[i] == 0: raise arg_error(name, f"{want}, none of length 0 but `B`", f"shape {tuple(x.shape)}")
+        if a != 'B' and x.shape[i] == 0:
+            raise arg_error(
+                name, f"{want}, none of length 0 but `B`", f"shape {tuple(x.shape)}")
 
 # %% ../nbs/00_checks.ipynb #c29
 def check_state(
@@ -169,16 +191,22 @@ def check_state(
 )->tuple: # `(h,c)`
     "Check that `state` is a pair of tensors of `shape`"
     want = f"a pair (h,c) of tensors of shape {tuple(shape)}"
-    if not isinstance(state, (tuple,list)) or len(state) != 2: raise arg_error(name, want, _brief(state), error=TypeError)
+    if not isinstance(state, (tuple, list)) or len(state) != 2:
+        raise arg_error(name, want, _brief(state), error=TypeError)
     for part,s in zip('hc', state):
         check_like(f"{name}: {part}", s, weight)
-        if tuple(s.shape) != tuple(shape): raise arg_error(name, want, f"{part} of shape {tuple(s.shape)}")
+        if tuple(s.shape) != tuple(shape):
+            raise arg_error(name, want, f"{part} of shape {tuple(s.shape)}")
     return tuple(state)
 
-def _brief(o): return f"{type(o).__name__} of {len(o)}" if isinstance(o, (tuple,list)) else type(o).__name__
+def _brief(o):
+    return (
+        f"{type(o).__name__} of {len(o)}" if isinstance(o, (tuple, list))
+        else type(o).__name__)
 
 # %% ../nbs/00_checks.ipynb #c32
-_parts,_number = set(),count() # Temporary files of this process, and a number for the next
+# Temporary files of this process, and a number for the next
+_parts,_number = set(),count()
 
 def _alive(
     pid:int, # Number of a process
@@ -196,7 +224,10 @@ def _sweep(
     "Remove the temporary files of dead writers of `path`; a number that is ours now was another's before"
     for p in path.parent.iterdir():
         m = re.fullmatch(rf"\.{re.escape(path.name)}\.(\d+)-\d+\.tmp.*", p.name)
-        if m and p not in _parts and (int(m[1])==os.getpid() or not _alive(int(m[1]))): p.unlink(missing_ok=True)
+        if (
+            m and p not in _parts
+            and (int(m[1]) == os.getpid() or not _alive(int(m[1])))):
+            p.unlink(missing_ok=True)
 
 # %% ../nbs/00_checks.ipynb #c34
 def previous_path(
@@ -214,13 +245,16 @@ def _settle(
     with open(part, 'rb+') as f: os.fsync(f.fileno())
     if spare:
         try: os.link(path, spare)
-        except OSError: os.replace(path, spare) # a file system without links: the name is free for a moment
+        # a file system without links: the name is free for a moment
+        except OSError: os.replace(path, spare)
     os.replace(part, path)
-    if spare: os.replace(spare, previous_path(path)) # does nothing if both are one file already: then `spare` is removed later
+    # does nothing if both are one file already: then `spare` is removed later
+    if spare: os.replace(spare, previous_path(path))
     if os.name=='nt': return                         # where a folder cannot be opened
     folder = os.open(path.parent, os.O_RDONLY)
     try: os.fsync(folder)
-    except OSError: pass                             # some network file systems cannot; the file is whole all the same
+    # some network file systems cannot; the file is whole all the same
+    except OSError: pass
     finally: os.close(folder)
 
 # %% ../nbs/00_checks.ipynb #c36
@@ -231,11 +265,15 @@ def atomic_path(
 ): # A temporary path, to write to
     "Write a file whole or not at all"
     path  = Path(path)
-    part  = path.with_name(f".{path.name}.{os.getpid()}-{next(_number)}.tmp{path.suffix}") # the suffix stays, since writers go by it
+    # the suffix stays, since writers go by it
+    part = path.with_name(
+        f".{path.name}.{os.getpid()}-{next(_number)}.tmp{path.suffix}")
     spare = part.with_name(f"{part.name}.previous")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path) # before our names join: a link that a stranger put there under such a name goes, too
+        # before our names join: a link that a stranger put there under such a name
+        # goes, too
+        _sweep(path)
         _parts.update((part,spare))
         yield part
         _settle(part, path, spare if keep_previous and path.exists() else None)

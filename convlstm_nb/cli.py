@@ -12,8 +12,11 @@ from functools import wraps
 from inspect import signature
 from pathlib import Path
 from typing import Annotated
-os.environ.setdefault('GOMP_SPINCOUNT', '5000') # before torch: threads that spin for long make a busy machine ten times slower
-warnings.filterwarnings('ignore', message='.*torch.jit.script.*', category=FutureWarning) # from fastai's imports
+# before torch: threads that spin for long make a busy machine ten times slower
+os.environ.setdefault('GOMP_SPINCOUNT', '5000')
+# from fastai's imports
+warnings.filterwarnings(
+    'ignore', message='.*torch.jit.script.*', category=FutureWarning)
 import torch
 from fastcore.script import anno_parser
 from .checkpoint import load_config
@@ -23,7 +26,9 @@ from .distributed import join
 from .metrics import score_table
 from .experiment import own_preset
 from .presets import PRESETS
-from .runs import abandoned, evaluate_run, headline, new_folder, predict_run, resume_run, run_name, train_run, unfinished
+from .runs import (
+    abandoned, evaluate_run, headline, new_folder, predict_run, resume_run, run_name,
+    train_run, unfinished)
 
 # %% ../nbs/53_cli.ipynb #c9
 @contextmanager
@@ -32,8 +37,12 @@ def _one_line_errors(
 ):
     "Turn an error of the user's into one line and exit code 2, Ctrl-C into 130, SIGTERM into 143, and a warning into one line"
     fastai_says = r"Exception occured in `\w+` when calling event `\w+`:\s*"
-    line,main   = lambda e: f"{command}: {' '.join(re.sub(fastai_says, '', str(e)).split())}\n", threading.current_thread() is threading.main_thread()
-    old = warnings.formatwarning, main and signal.signal(signal.SIGTERM, lambda number,frame: sys.exit(128+number))
+    line, main = (
+        lambda e: f"{command}: {' '.join(re.sub(fastai_says, '', str(e)).split())}\n",
+        threading.current_thread() is threading.main_thread())
+    old = (
+        warnings.formatwarning, main
+        and signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number)))
     warnings.formatwarning = lambda message, *args, **kwargs: line(message)
     try: yield
     except (ValueError, TypeError, OSError, RuntimeError, MemoryError, ArithmeticError) as e:
@@ -61,10 +70,14 @@ def command(
     f, # A function with comments beside its parameters
 ): # The same, and where the program has its name, a command
     "Make a command of a function"
-    def option(word): return re.sub(r'^--[\w-]+', lambda m: '--' + re.sub('[-_]', '_' if Param else '-', m[0][2:]), word)
+    def option(word):
+        return re.sub(
+            r'^--[\w-]+',
+            lambda m: '--' + re.sub('[-_]', '_' if Param else '-', m[0][2:]), word)
     @wraps(f)
     def run(*args, **kwargs):
-        if args or kwargs or Path(sys.argv[0]).stem != f.__name__: return f(*args, **kwargs)
+        if args or kwargs or Path(sys.argv[0]).stem != f.__name__:
+            return f(*args, **kwargs)
         said = vars(anno_parser(f, f.__name__).parse_args([*map(option, sys.argv[1:])]))
         return f(**{k:said[k] for k in signature(f).parameters})
     return run
@@ -72,84 +85,140 @@ def command(
 # %% ../nbs/53_cli.ipynb #c14
 @command
 def convlstm_train(
-    preset:str=None, # What to train: quick, digits, or shi2015-1layer, -2layer, -3layer, -2layer-1x1, -3layer-1x1, -fclstm, or openstl-convlstm; with `--data` own or rain
-    data:str=None, # Your own data: a NetCDF, Zarr, .npy, .npz or GIF file, a folder of images, or a pattern of several
-    variables:str=None, # Variables of the file, with commas between; the only one there is by default
+    # What to train: quick, digits, or shi2015-1layer, -2layer, -3layer, -2layer-1x1,
+    # -3layer-1x1, -fclstm, or openstl-convlstm; with `--data` own or rain
+    preset:str=None,
+    # Your own data: a NetCDF, Zarr, .npy, .npz or GIF file, a folder of images, or a
+    # pattern of several
+    data:str=None,
+    # Variables of the file, with commas between; the only one there is by default
+    variables:str=None,
     axes:str=None, # Axes of a NumPy file in their order, such as BTHW
-    covariates:str=None, # What is known ahead, with commas between: maps or other variables of the file, hour, season
-    fill:float=None, # A number that stands for a missing pixel, where the file does not say it
+    # What is known ahead, with commas between: maps or other variables of the file,
+    # hour, season
+    covariates:str=None,
+    # A number that stands for a missing pixel, where the file does not say it
+    fill:float=None,
     context:int=None, # Known frames; 10 by default
     horizon:int=None, # Frames to forecast; 10 by default
     step:int=None, # The file's frames from one to the next
     stride:int=None, # Frames from a window of the training to the next; 1 by default
     test_stride:int=None, # The same for validation and test; the horizon by default
-    crop:int=None, # Train on pieces with this many rows and columns, drawn anew in every epoch
+    # Train on pieces with this many rows and columns, drawn anew in every epoch
+    crop:int=None,
     scaling:str=None, # standard, minmax, log or dbz
     per:str=None, # Fit the scaling to each channel, or to each pixel
     top:float=None, # For log and dbz: the rain that becomes 1
-    by:str=None, # Split by time, row, column, sequence or a coordinate such as lon; by time by default
+    # Split by time, row, column, sequence or a coordinate such as lon; by time by
+    # default
+    by:str=None,
     train_until:str=None, # Train and validate before this time or place
     test_from:str=None, # Test from this time or place on
-    period:int=None, # Frames after which things come again: 24 for hourly data with a day and a night
-    thresholds:str=None, # Where to score yes or no, with commas between, in the units of the file
+    # Frames after which things come again: 24 for hourly data with a day and a night
+    period:int=None,
+    # Where to score yes or no, with commas between, in the units of the file
+    thresholds:str=None,
     augment:bool=False, # Turn and mirror the batches at random?
     name:str=None, # Name of the run; the preset's or the file's by default
     runs:str='runs', # Folder that holds the runs
     resume:_optional_word("Go on with the run of this name, or without a name, with the last that was interrupted")=None,
     epochs:int=None, # Passes over the training data, instead of the preset's
-    minutes:float=None, # Train for about so long: as many epochs as that is good for, by what the first batches take
+    # Train for about so long: as many epochs as that is good for, by what the first
+    # batches take
+    minutes:float=None,
     bs:int=None, # Sequences in a batch, instead of the preset's
     lr:float=None, # Largest learning rate, instead of the preset's
-    loss:str=None, # mse, mae, gdl, balanced, bce or focal, or several with + between; by default the one that fits the model
-    hidden:str=None, # Channels of the model's layers, with commas between, instead of the preset's: 64,64
+    # mse, mae, gdl, balanced, bce or focal, or several with + between; by default the
+    # one that fits the model
+    loss:str=None,
+    # Channels of the model's layers, with commas between, instead of the preset's:
+    # 64,64
+    hidden:str=None,
     kernel:int=None, # Side of its kernels
     patch:int=None, # Side of its patches, in pixels
     bf16:bool=False, # Train in mixed precision?
     tensorboard:bool=False, # Write curves and forecasts for TensorBoard, too?
-    num_workers:int=None, # Processes that make batches beside the one that trains, instead of the preset's 0
+    # Processes that make batches beside the one that trains, instead of the preset's 0
+    num_workers:int=None,
     seed:int=None, # Of the weights and of the training sequences; 0 if nothing is said
     device:str=None, # cpu, cuda, mps, ...; by default a GPU if there is one
 ):
     "Train a ConvLSTM on moving digits or on your own data, and compare it with trivial forecasts"
     with _one_line_errors('convlstm_train'):
-        own = dict(variables=_split_words(variables), axes=axes, covariates=covariates and covariates.split(','), fill=None if fill is None else [fill], context=context, horizon=horizon, step=step, stride=stride,
-                   test_stride=test_stride, crop=crop and [crop,crop], scaling=scaling, per=per, top=top, by=by, train_until=_number_or_word(train_until),
-                   test_from=_number_or_word(test_from), period=period, thresholds=thresholds and [_a_number('thresholds', t) for t in thresholds.split(',')])
-        model   = dict(hidden_channels=hidden and [_a_number('hidden', n, int) for n in hidden.split(',')], kernel_size=kernel, patch_size=patch)
-        options = dict(device=device, epochs=epochs, minutes=minutes, bs=bs, lr=lr, loss=loss, precision='bf16' if bf16 else None, num_workers=num_workers, augment=augment or None, tensorboard=tensorboard or None,
-                       model={k:v for k,v in model.items() if v is not None})
+        own = dict(
+            variables=_split_words(variables), axes=axes,
+            covariates=covariates and covariates.split(','),
+            fill=None if fill is None else [fill], context=context, horizon=horizon,
+            step=step, stride=stride, test_stride=test_stride,
+            crop=crop and [crop, crop], scaling=scaling, per=per, top=top, by=by,
+            train_until=_number_or_word(train_until),
+            test_from=_number_or_word(test_from), period=period, thresholds=thresholds
+            and [_a_number('thresholds', t) for t in thresholds.split(',')])
+        model = dict(
+            hidden_channels=hidden
+            and [_a_number('hidden', n, int) for n in hidden.split(',')],
+            kernel_size=kernel, patch_size=patch)
+        options = dict(
+            device=device, epochs=epochs, minutes=minutes, bs=bs, lr=lr, loss=loss,
+            precision='bf16' if bf16 else None, num_workers=num_workers,
+            augment=augment or None, tensorboard=tensorboard or None,
+            model={k: v for k, v in model.items() if v is not None})
         peers = join(device)
         if device is not None: _check_device(device)
         if preset is not None: check_choice('preset', preset, list(PRESETS))
         for k,v in own.items():
-            if v is not None and data is None: raise arg_error(k, 'absent without `--data`', v)
+            if v is not None and data is None:
+                raise arg_error(k, 'absent without `--data`', v)
         started = time.perf_counter()
         if resume is None:
-            what   = preset or 'quick' if data is None else own_preset(data, preset or 'own', **own)
+            what = (
+                preset or 'quick' if data is None
+                else own_preset(data, preset or 'own', **own))
             called = preset or 'quick' if data is None else run_name(data)
-            folder = Path(peers.of(None if peers.rank else str(new_folder(runs, called if name is None else name, given=name is not None))))
-            if not peers.rank: print(f"Training {called!r}; everything goes to {folder}/", flush=True)
-            with abandoned(folder, peers): scores = train_run(what, folder, seed=seed or 0, **options)
+            folder = Path(
+                peers.of(
+                    None
+                    if peers.rank
+                    else str(
+                        new_folder(
+                            runs, called if name is None else name,
+                            given=name is not None))))
+            if not peers.rank:
+                print(f"Training {called!r}; everything goes to {folder}/", flush=True)
+            with abandoned(folder, peers):
+                scores = train_run(what, folder, seed=seed or 0, **options)
         else:
             for k,v in dict(name=name, data=data).items():
-                if v is not None: raise arg_error(k, 'absent with `--resume`', repr(v), 'say `--resume NAME`')
-            folder = Path(peers.of(None if peers.rank else str(unfinished(runs, resume))))
+                if v is not None:
+                    raise arg_error(
+                        k, 'absent with `--resume`', repr(v), 'say `--resume NAME`')
+            folder = Path(
+                peers.of(None if peers.rank else str(unfinished(runs, resume))))
             if not peers.rank: print(f"Going on with {folder}/", flush=True)
-            with abandoned(folder, peers): scores = resume_run(folder, preset, seed, **options)
+            with abandoned(folder, peers):
+                scores = resume_run(folder, preset, seed, **options)
         if peers.rank: return # the first says how it went
         for score in headline(scores): print(f"\n{score_table(scores, score)}")
         print(left_out(scores, folder), end='')
-        print(f"\nIn {time.perf_counter()-started:.0f} s. Look at {folder}/forecast.gif, and at:")
+        print(
+            f"\nIn {time.perf_counter() - started:.0f} s. Look at "
+            f"{folder}/forecast.gif, and at:")
         for path in sorted(folder.iterdir()): print(f"  {path}")
 
 # %% ../nbs/53_cli.ipynb #c14s1
 @command
 def convlstm_predict(
     run:str, # Folder of a trained model, such as runs/quick
-    data:str=None, # Known frames: a .npy or .npz file of (T,H,W), (T,C,H,W), (B,T,H,W) or (B,T,C,H,W); for a run on your own data, a file of any kind
-    out:str=None, # The file to write: .npy or .npz in the same layout, or .nc for a run on your own data
+    # Known frames: a .npy or .npz file of (T,H,W), (T,C,H,W), (B,T,H,W) or (B,T,C,H,W);
+    # for a run on your own data, a file of any kind
+    data:str=None,
+    # The file to write: .npy or .npz in the same layout, or .nc for a run on your own
+    # data
+    out:str=None,
     horizon:int=None, # Frames to forecast; as in training by default
-    key:str=None, # Which array of a .npz file with several; which variables, with commas between, if they are not called as in training
+    # Which array of a .npz file with several; which variables, with commas between, if
+    # they are not called as in training
+    key:str=None,
     axes:str=None, # Axes of a NumPy file, if they are not as in training
     force:bool=False, # Overwrite the file if it exists?
 ):
@@ -164,17 +233,27 @@ def convlstm_predict(
 @command
 def convlstm_evaluate(
     run:str, # Folder of a trained model, such as runs/quick
-    data:str=None, # Sequences to score on, a file as for convlstm_predict; the test sequences of the training by default
-    key:str=None, # Which array of a .npz file with several; which variables, with commas between
+    # Sequences to score on, a file as for convlstm_predict; the test sequences of the
+    # training by default
+    data:str=None,
+    # Which array of a .npz file with several; which variables, with commas between
+    key:str=None,
     axes:str=None, # Axes of a NumPy file, if they are not as in training
-    score:str=None, # Which table to print, mse, csi_0.5 or ssim say; those that matter most by default
+    # Which table to print, mse, csi_0.5 or ssim say; those that matter most by default
+    score:str=None,
 ):
     "Score a trained model per lead time, beside the trivial forecasts"
     with _one_line_errors('convlstm_evaluate'):
         scores,path = evaluate_run(run, data, _split_words(key), axes)
         shown = headline(scores) if score is None else _named_scores(scores, score)
-        print('\n\n'.join(score_table(scores, s) for s in shown) + f"\n{left_out(scores, run)}\nAll scores are in {path}, and as a table and a plot beside it")
-        if score is None: print(f"--score prints another table: {', '.join(dict.fromkeys(k.split('_')[0] for k in scores['model']))}")
+        print(
+            '\n\n'.join(score_table(scores, s) for s in shown)
+            + f"\n{left_out(scores, run)}\nAll scores are in {path}, and as a table "
+            "and a plot beside it")
+        if score is None:
+            print(
+                "--score prints another table: "
+                f"{', '.join(dict.fromkeys(k.split('_')[0] for k in scores['model']))}")
 
 # %% ../nbs/53_cli.ipynb #c14s3
 def left_out(
@@ -182,13 +261,18 @@ def left_out(
     run, # Folder of the run
 )->str: # Lines; empty where nothing is left out, or it goes without saying
     "Say why there is no climatology beside the scores, or no SSIM among them"
-    config,ssim = load_config(run),{k:v for k,v in scores['model'].items() if k.startswith('ssim')}
+    config, ssim = (
+        load_config(run),
+        {k: v for k, v in scores['model'].items() if k.startswith('ssim')})
     out = ''
     if 'climatology' not in scores and 'no_climatology' in config:
         out = f"No climatology: {NO_CLIMATOLOGY.get(config['no_climatology'], 'it belongs to the file of the training, as the mean does')}.\n"
-    if not any(k.startswith('psnr') for k in scores['model']): out += 'No SSIM and PSNR: the run does not say which range its training data had.\n'
-    elif not ssim:                                             out += 'No SSIM: the fields are smaller than its windows, 11x11 pixels.\n'
-    elif all(v is None for s in ssim.values() for v in s):     out += 'No SSIM: every window of 11x11 pixels has a missing one, and SSIM cannot do with a part of it.\n'
+    if not any(k.startswith('psnr') for k in scores['model']):
+        out += 'No SSIM and PSNR: the run does not say which range its training data had.\n'
+    elif not ssim:
+        out += 'No SSIM: the fields are smaller than its windows, 11x11 pixels.\n'
+    elif all(v is None for s in ssim.values() for v in s):
+        out += 'No SSIM: every window of 11x11 pixels has a missing one, and SSIM cannot do with a part of it.\n'
     return out
 
 def _named_scores(
@@ -197,7 +281,9 @@ def _named_scores(
 )->list: # Names of scores
     "Find the scores that are called so: `'ssim'` is of whatever data range"
     names = list(scores['model'])
-    return [name] if name in names else [k for k in names if k.split('_')[0]==name] or [check_choice('score', name, names)]
+    return (
+        [name] if name in names else [k for k in names if k.split('_')[0] == name]
+        or [check_choice('score', name, names)])
 
 def _split_words(
     text:str, # Words with commas between, or None
@@ -218,13 +304,22 @@ def _a_number(
     kind=float, # Or int
 ):
     "Read a number, or say which option is none"
-    try: return kind(text)
-    except ValueError: raise arg_error(name, f"{'whole '*(kind is int)}numbers with commas between", repr(text)) from None
+    try:
+        return kind(text)
+    except ValueError:
+        raise arg_error(
+            name, f"{'whole ' * (kind is int)}numbers with commas between", repr(text)
+        ) from None
 
 def _check_device(
     device:str, # 'cuda', say
 ):
     "Refuse a device that is not there"
-    if device.split(':')[0]=='meta': raise arg_error('device', 'one that computes', repr(device))
-    try: torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as e: raise arg_error('device', 'one that PyTorch can use here', repr(device), str(e).split('\n')[0]) from None
+    if device.split(':')[0] == 'meta':
+        raise arg_error('device', 'one that computes', repr(device))
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as e:
+        raise arg_error(
+            'device', 'one that PyTorch can use here', repr(device),
+            str(e).split('\n')[0]) from None

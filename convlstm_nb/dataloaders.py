@@ -34,11 +34,19 @@ def frames_of(
     o, # Array or tensor, `(T,H,W)` or `(T,C,H,W)`
 )->TensorFrames: # Floating point, `(T,C,H,W)`
     "Make a sequence of images of `o`"
-    try: x = torch.as_tensor(o if isinstance(o, torch.Tensor) else np.asarray(o))
-    except (TypeError, ValueError) as e: raise arg_error('o', 'an array of numbers', f"one that torch cannot take ({e})", error=TypeError) from None
-    if x.dim() not in (3,4): raise arg_error('o', '(T,H,W) or (T,C,H,W)', f"shape {tuple(x.shape)}")
+    try:
+        x = torch.as_tensor(o if isinstance(o, torch.Tensor) else np.asarray(o))
+    except (TypeError, ValueError) as e:
+        raise arg_error(
+            'o', 'an array of numbers', f"one that torch cannot take ({e})",
+            error=TypeError) from None
+    if x.dim() not in (3, 4):
+        raise arg_error('o', '(T,H,W) or (T,C,H,W)', f"shape {tuple(x.shape)}")
     if x.dtype==torch.uint8: x = x.float()/255
-    if not x.is_floating_point(): raise arg_error('o', 'of a floating-point dtype, or bytes', x.dtype, 'scale it first', TypeError)
+    if not x.is_floating_point():
+        raise arg_error(
+            'o', 'of a floating-point dtype, or bytes', x.dtype, 'scale it first',
+            TypeError)
     return (x[:,None] if x.dim()==3 else x).as_subclass(TensorFrames)
 
 # %% ../nbs/40_dataloaders.ipynb #c13
@@ -47,7 +55,9 @@ class _TypeFrames(ItemTransform):
     def encodes(self, o): return tuple(frames_of(a) for a in o)
 
 def sequence_dls(
-    train, # Dataset of pairs `(known,next)`, each `(T,C,H,W)` or `(T,H,W)`, or of `(known,covariates,next)`
+    # Dataset of pairs `(known,next)`, each `(T,C,H,W)` or `(T,H,W)`, or of
+    # `(known,covariates,next)`
+    train,
     valid, # The same, of sequences that are not in `train`
     bs:int=16, # Sequences in a batch
     num_workers:int=0, # Processes that make batches; 0 makes them in this one
@@ -56,11 +66,17 @@ def sequence_dls(
 )->DataLoaders: # Ready for a Learner
     "Make fastai DataLoaders of sequences"
     for name,ds in dict(train=train, valid=valid).items():
-        if not len(ds): raise arg_error(name, 'a dataset of at least one sequence', 'an empty one')
+        if not len(ds):
+            raise arg_error(name, 'a dataset of at least one sequence', 'an empty one')
         _check_item(name, ds[0])
     check_int('num_workers', num_workers, 0)
-    if len(train) < check_int('bs', bs): raise arg_error('bs', f"at most {len(train)}, the sequences in `train`", bs, "choose a smaller `bs`, or more windows, by a smaller stride")
-    return DataLoaders.from_dsets(train, valid, bs=bs, num_workers=num_workers, device=device, after_item=_TypeFrames(), **kwargs)
+    if len(train) < check_int('bs', bs):
+        raise arg_error(
+            'bs', f"at most {len(train)}, the sequences in `train`", bs,
+            "choose a smaller `bs`, or more windows, by a smaller stride")
+    return DataLoaders.from_dsets(
+        train, valid, bs=bs, num_workers=num_workers, device=device,
+        after_item=_TypeFrames(), **kwargs)
 
 # %% ../nbs/40_dataloaders.ipynb #c14
 def _check_item(
@@ -68,35 +84,47 @@ def _check_item(
     item, # One item of it
 ):
     "Refuse what is no sequence to learn from"
-    if not isinstance(item, (tuple,list)) or len(item) not in (2,3): raise arg_error(name, 'a dataset of pairs (known,next)', f"items of {type(item).__name__}")
+    if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
+        raise arg_error(
+            name, 'a dataset of pairs (known,next)', f"items of {type(item).__name__}")
     if len(item)==2: return
     x,z,y = (np.shape(a) for a in item)
-    if len(z)!=4 or z[0] not in (1,x[0]+y[0]) or any(n not in (1,m) for n,m in zip(z[2:], x[-2:])):
-        raise arg_error(f'{name}: covariates', f"({x[0]+y[0]},n,{x[-2]},{x[-1]}), of {x[0]} known frames and {y[0]} to forecast, where all axes but n may be 1", f"shape {tuple(z)}")
+    if (
+        len(z) != 4 or z[0] not in (1, x[0] + y[0])
+        or any(n not in (1, m) for n, m in zip(z[2:], x[-2:]))):
+        raise arg_error(
+            f'{name}: covariates',
+            f"({x[0] + y[0]},n,{x[-2]},{x[-1]}), of {x[0]} known frames and {y[0]} to "
+            "forecast, where all axes but n may be 1", f"shape {tuple(z)}")
 
 # %% ../nbs/40_dataloaders.ipynb #c18
 @dispatch
 def show_batch(x:TensorFrames, y:TensorFrames, samples, ctxs=None, max_n=3, **kwargs):
     "Draw known frames and what came next"
-    for known,following in list(samples)[:max_n]: show_forecast(known, following, **kwargs)
+    for known, following in list(samples)[:max_n]:
+        show_forecast(known, following, **kwargs)
 
 # %% ../nbs/40_dataloaders.ipynb #c18s1
 @dispatch
 def show_batch(x:tuple, y:TensorFrames, samples, ctxs=None, max_n=3, **kwargs):
     "The same where there are covariates, which are not drawn"
-    for known,*_,following in list(samples)[:max_n]: show_forecast(known, following, **kwargs)
+    for known, *_, following in list(samples)[:max_n]:
+        show_forecast(known, following, **kwargs)
 
 # %% ../nbs/40_dataloaders.ipynb #c18s2
 @dispatch
-def show_results(x:TensorFrames, y:TensorFrames, samples, outs, ctxs=None, max_n=3, **kwargs):
+def show_results(
+    x: TensorFrames, y: TensorFrames, samples, outs, ctxs=None, max_n=3, **kwargs):
     "Draw known frames, what came next, and the forecast"
-    for (known,following),(pred,*_) in list(zip(samples, outs))[:max_n]: show_forecast(known, following, pred, **kwargs)
+    for (known, following), (pred, *_) in list(zip(samples, outs))[:max_n]:
+        show_forecast(known, following, pred, **kwargs)
 
 # %% ../nbs/40_dataloaders.ipynb #c18s3
 @dispatch
 def show_results(x:tuple, y:TensorFrames, samples, outs, ctxs=None, max_n=3, **kwargs):
     "The same where there are covariates, which are not drawn"
-    for (known,*_,following),(pred,*_) in list(zip(samples, outs))[:max_n]: show_forecast(known, following, pred, **kwargs)
+    for (known, *_, following), (pred, *_) in list(zip(samples, outs))[:max_n]:
+        show_forecast(known, following, pred, **kwargs)
 
 # %% ../nbs/40_dataloaders.ipynb #c26
 def SequenceBlock():

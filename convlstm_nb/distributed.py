@@ -27,9 +27,12 @@ from .resume import pack, unpack
 # %% ../nbs/46_distributed.ipynb #c8
 class Processes(SingleProcess):
     "The processes of one training, as one of them sees them"
-    def __init__(self,
-        device, # On which this process trains
-    ): self.rank,self.size,self.device = dist.get_rank(),dist.get_world_size(),torch.device(device)
+    def __init__(
+        self,
+        device,  # On which this process trains
+    ):
+        self.rank, self.size, self.device = (
+            dist.get_rank(), dist.get_world_size(), torch.device(device))
 
     def most(self, n):
         t = torch.tensor(int(n), device=self.device)
@@ -40,7 +43,8 @@ class Processes(SingleProcess):
         mine = _as_bytes(o) if rank==self.rank else b''
         with self.plainly():
             dist.broadcast(n := torch.tensor(len(mine), device=self.device), rank)
-            data = torch.frombuffer(bytearray(mine or n.item()), dtype=torch.uint8).to(self.device)
+            data = torch.frombuffer(bytearray(mine or n.item()), dtype=torch.uint8).to(
+                self.device)
             dist.broadcast(data, rank)
         return from_bytes(data.cpu().numpy().tobytes())
 
@@ -53,14 +57,21 @@ class Processes(SingleProcess):
         except BaseException as e:
             why = next((c for c in _causes(e) if _is_loss(c)), None)
             if why is None or isinstance(e, ConnectionError): raise
-            raise ConnectionError(f"another process of this training has ended or is out of reach, so process {self.rank} of {self.size} stops, too ({' '.join(str(why).split())[:200]})") from e
+            raise ConnectionError(
+                "another process of this training has ended or is out of reach, so "
+                f"process {self.rank} of {self.size} stops, too "
+                f"({' '.join(str(why).split())[:200]})") from e
 
 # %% ../nbs/46_distributed.ipynb #c9
-_LOST = ('closed by peer','reset by peer','Broken pipe','Timed out waiting','remote process exited')
+_LOST = (
+    'closed by peer', 'reset by peer', 'Broken pipe', 'Timed out waiting',
+    'remote process exited')
 
 def _is_loss(e):
     "Does the error say that another process is gone?"
-    return isinstance(e, dist.DistError) or isinstance(e, RuntimeError) and any(s in str(e) for s in _LOST)
+    return (
+        isinstance(e, dist.DistError) or isinstance(e, RuntimeError)
+        and any(s in str(e) for s in _LOST))
 
 def _causes(e):
     "An exception, and those in whose handling it was raised"
@@ -72,7 +83,9 @@ def _as_bytes(
     "Make one safetensors file of `o`"
     tensors = {}
     said = json.dumps(pack(o, tensors)).encode()
-    return save({k:v.cpu().contiguous() for k,v in tensors.items()} | {'packed':torch.frombuffer(bytearray(said), dtype=torch.uint8)})
+    return save(
+        {k: v.cpu().contiguous() for k, v in tensors.items()}
+        | {'packed': torch.frombuffer(bytearray(said), dtype=torch.uint8)})
 
 def from_bytes(
     data:bytes, # What _as_bytes made
@@ -92,12 +105,19 @@ def join(
 )->SingleProcess: # With a `rank` and a `size`
     "Join the processes that a launcher has started; a process that was started by itself stays alone"
     if num_distrib() < 2: return SingleProcess()
-    try: from accelerate import PartialState
-    except ImportError: raise ImportError("several processes need accelerate: pip install 'convlstm_nb[distributed]'") from None
+    try:
+        from accelerate import PartialState
+    except ImportError:
+        raise ImportError(
+            "several processes need accelerate: pip install 'convlstm_nb[distributed]'"
+        ) from None
     state = PartialState(cpu=torch.device(device or default_device()).type=='cpu')
     atexit.unregister(_leave)
     atexit.register(_leave)
-    if state.num_processes != num_distrib(): raise arg_error('device', 'one on which accelerate starts several processes', f"{state.device}, with {state.num_processes} of {num_distrib()}")
+    if state.num_processes != num_distrib():
+        raise arg_error(
+            'device', 'one on which accelerate starts several processes',
+            f"{state.device}, with {state.num_processes} of {num_distrib()}")
     return Processes(state.device)
 
 # %% ../nbs/46_distributed.ipynb #c19
@@ -108,13 +128,30 @@ class ShardedDL(TfmdDL):
         peers, # The processes
         train:bool=False, # Is it to learn from?
     ):
-        if not isinstance(dl, DataLoader) or not dl.bs or dl.n is None: raise arg_error('dls', "fastai DataLoaders with a length and a `bs`, as sequence_dls makes", type(dl).__name__)
+        if not isinstance(dl, DataLoader) or not dl.bs or dl.n is None:
+            raise arg_error(
+                'dls',
+                "fastai DataLoaders with a length and a `bs`, as sequence_dls makes",
+                type(dl).__name__)
         streams = row_starts(dl) is not None
         if streams: dl = dl.new(dataset=_own_streams(dl.dataset, peers))
         store_attr('dl,peers,train,streams')
-        for k in ('bs','n','drop_last','shuffle','dataset','device','pin_memory','num_workers','offs'): setattr(self, k, getattr(dl, k))
-        self.fake_l = type(dl.fake_l)(self, **{k:getattr(dl.fake_l, k) for k in ('pin_memory','num_workers','timeout','persistent_workers','pin_memory_device')})
-        if train and not len(self): raise arg_error('bs', f"at most {dl.n//peers.size}, what there is for each of {peers.size} processes", dl.bs)
+        for k in (
+            'bs', 'n', 'drop_last', 'shuffle', 'dataset', 'device', 'pin_memory',
+            'num_workers', 'offs'):
+            setattr(self, k, getattr(dl, k))
+        self.fake_l = type(dl.fake_l)(
+            self,
+            **{
+                k: getattr(dl.fake_l, k)
+                for k in (
+                    'pin_memory', 'num_workers', 'timeout', 'persistent_workers',
+                    'pin_memory_device')})
+        if train and not len(self):
+            raise arg_error(
+                'bs',
+                f"at most {dl.n // peers.size}, what there is for each of {peers.size} "
+                "processes", dl.bs)
 
     def mine(self, idxs): # of what all processes take together
         n,r = len(idxs),self.peers.rank
@@ -125,7 +162,11 @@ class ShardedDL(TfmdDL):
         idxs = list(self.dl.get_idxs())
         if self.streams: return idxs
         idxs = self.peers.of(idxs) # in the order of the first process
-        return [i for batch in chunked(idxs, self.bs*self.peers.size, drop_last=self.drop_last) for i in self.mine(batch)]
+        return [
+            i
+            for batch in chunked(
+                idxs, self.bs * self.peers.size, drop_last=self.drop_last)
+            for i in self.mine(batch)]
 
     def __len__(self):
         if self.streams: return len(self.dl)
@@ -145,7 +186,9 @@ def _own_streams(
     peers, # The processes
 ): # StreamChunks with as many rows
     "Deal the records to the rows of all processes, and keep the rows of this one"
-    mine,own = slice(peers.rank*ds.bs, (peers.rank+1)*ds.bs),type(ds)(ds.records, ds.bs*peers.size, ds.chunk)
+    mine, own = (
+        slice(peers.rank * ds.bs, (peers.rank + 1) * ds.bs),
+        type(ds)(ds.records, ds.bs * peers.size, ds.chunk))
     own.bs,own.rows,own.row_starts = ds.bs,own.rows[mine],own.row_starts[:,mine]
     return own
 
@@ -159,7 +202,10 @@ def _add_up(
         parts = [p for p in parts if p['count']] # a process may have had none
         if not parts: continue
         total = {k: sum(p[k] for p in parts) for k in parts[0] if k!='sums'}
-        if 'sums' in parts[0]: total['sums'] = {k: sum(p['sums'][k] for p in parts) for k in parts[0]['sums'] if all(k in p['sums'] for p in parts)}
+        if 'sums' in parts[0]:
+            total['sums'] = {
+                k: sum(p['sums'][k] for p in parts) for k in parts[0]['sums']
+                if all(k in p['sums'] for p in parts)}
         vars(summed(m)).update(total)
 
 def summed(m):
@@ -169,9 +215,14 @@ def summed(m):
 # %% ../nbs/46_distributed.ipynb #c28s1
 def sums(m):
     "What a metric has added up"
-    if not isinstance(m, (ForecastMetric,AvgMetric,AvgLoss)):
-        raise arg_error('metrics', 'functions that return a mean over sequences, or a ForecastMetric, where several processes train', type(m).__name__, error=TypeError)
-    return {k: float(v) if k=='total' else v for k,v in vars(summed(m)).items() if k in ('total','count','pixels','sums')}
+    if not isinstance(m, (ForecastMetric, AvgMetric, AvgLoss)):
+        raise arg_error(
+            'metrics',
+            'functions that return a mean over sequences, or a ForecastMetric, where '
+            'several processes train', type(m).__name__, error=TypeError)
+    return {
+        k: float(v) if k == 'total' else v for k, v in vars(summed(m)).items()
+        if k in ('total', 'count', 'pixels', 'sums')}
 
 # %% ../nbs/46_distributed.ipynb #c31
 class ShareBatches(Callback):
@@ -183,21 +234,25 @@ class ShareBatches(Callback):
 
     def before_fit(self):
         self.learn.peers,self.parts = self.processes,{}
-        if self.fitting and self.processes.rank: set_seed(torch.randint(2**31, (1,)).item() + self.processes.rank)
+        if self.fitting and self.processes.rank:
+            set_seed(torch.randint(2**31, (1,)).item() + self.processes.rank)
 
     def part(self, dl, train=False):
         "The part of this process, the same object in every epoch"
-        if id(dl) not in self.parts: self.parts[id(dl)] = ShardedDL(dl, self.processes, train)
+        if id(dl) not in self.parts:
+            self.parts[id(dl)] = ShardedDL(dl, self.processes, train)
         return self.parts[id(dl)]
 
     def before_train(self): self.learn.dl = self.part(self.dl, train=True)
     def before_validate(self):
-        if not hasattr(self.learn, 'gather_preds'): self.learn.dl = self.part(self.dl) # forecasts are made whole, by each
+        # forecasts are made whole, by each
+        if not hasattr(self.learn, 'gather_preds'): self.learn.dl = self.part(self.dl)
 
     def after_train(self):
         if self.recorder.train_metrics: _add_up(self.metrics, self.processes)
     def after_validate(self):
-        if isinstance(self.dl, ShardedDL): _add_up([self.recorder.loss, *self.metrics], self.processes)
+        if isinstance(self.dl, ShardedDL):
+            _add_up([self.recorder.loss, *self.metrics], self.processes)
 
     def after_fit(self):       vars(self.learn).pop('peers', None)
     def after_exception(self): self.after_fit()
@@ -209,8 +264,10 @@ class ShareGradients(Callback):
     def before_fit(self):
         if not self.fitting: return
         device = next(self.model.parameters()).device
-        warnings.filterwarnings('ignore', message='Grad strides do not match') # of peepholes, which are small
-        self.ddp = DistributedDataParallel(self.model, device_ids=None if device.type=='cpu' else [device])
+        # of peepholes, which are small
+        warnings.filterwarnings('ignore', message='Grad strides do not match')
+        self.ddp = DistributedDataParallel(
+            self.model, device_ids=None if device.type == 'cpu' else [device])
 
     def before_batch(self):
         if self.training: self.learn.model = self.forward
@@ -234,7 +291,9 @@ def distrib_ctx(self:SequenceLearner):
     with ExitStack() as stack:
         stack.enter_context(peers.plainly())
         stack.enter_context(self.added_cbs([ShareBatches(peers), ShareGradients()]))
-        if peers.rank: # the first shows how it goes
-            stack.enter_context(self.removed_cbs([cb for cb in self.cbs if isinstance(cb, ProgressCallback)]))
+        if peers.rank:  # the first shows how it goes
+            stack.enter_context(
+                self.removed_cbs(
+                    [cb for cb in self.cbs if isinstance(cb, ProgressCallback)]))
             stack.enter_context(self.no_logging())
         yield self

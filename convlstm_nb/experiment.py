@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 from .baselines import advection, lagrangian_persistence
 from .baselines import fit_climatology, no_climatology, times_ahead
 from .learner import forecast
-from .metrics import MeanFrame, PeriodicPersistence, SCORES, Score, persistence, score_forecasts
+from .metrics import (
+    MeanFrame, PeriodicPersistence, SCORES, Score, persistence, score_forecasts)
 from .metrics import rain_scores
 from .data.scaling import Scaling
 from .metrics import image_scores
@@ -26,12 +27,20 @@ def own_scores(
     thresholds:list=(), # Where to score yes or no, in the units of the file
 )->dict: # `{name: Score}`
     "The scores of forecasts in the units of the file, of each variable"
-    names,side = list(windows.records[0].variables),min(9, *windows.records[0].shape[2:])
+    names, side = (
+        list(windows.records[0].variables), min(9, *windows.records[0].shape[2:]))
     scores = {k:SCORES[k] for k in ('rmse','mae_pixel','corr','mse')}
-    for t in thresholds: scores |= rain_scores([t], slack=1e-4*abs(t), window=side) # a value that was scaled and back is not quite what it was
-    spans  = [*(windows.scaling.span or []), *[0]*len(names)] # an older run does not know them
+    # a value that was scaled and back is not quite what it was
+    for t in thresholds: scores |= rain_scores([t], slack=1e-4*abs(t), window=side)
+    # an older run does not know them
+    spans  = [*(windows.scaling.span or []), *[0]*len(names)]
     scores = [scores | (image_scores(span) if span else {}) for span in spans]
-    scores = scores[0] if len(names)==1 else {f'{k}_{v}': _of_channel(s, i) for i,v in enumerate(names) for k,s in scores[i].items()}
+    scores = (
+        scores[0]
+        if len(names) == 1
+        else {
+            f'{k}_{v}': _of_channel(s, i) for i, v in enumerate(names)
+            for k, s in scores[i].items()})
     return scores | {'mse_scaled': _of_scaled(SCORES['mse_pixel'], windows.scaling)}
 
 def _of_channel(
@@ -40,14 +49,18 @@ def _of_channel(
 )->Score:
     "A score of one channel alone"
     pick,mask = lambda x: x[:,:,i:i+1],score.mask or (lambda seen: seen)
-    return Score(lambda p,y: score.terms(pick(p), pick(y)), score.value, lambda seen: mask(pick(seen)), score.per_frame)
+    return Score(
+        lambda p, y: score.terms(pick(p), pick(y)), score.value,
+        lambda seen: mask(pick(seen)), score.per_frame)
 
 def _of_scaled(
     score:Score, # A score
     scaling:Scaling, # What the model was trained with
 )->Score:
     "A score of values as the model sees them"
-    return Score(lambda p,y: score.terms(scaling(p), scaling(y)), score.value, score.mask, score.per_frame)
+    return Score(
+        lambda p, y: score.terms(scaling(p), scaling(y)), score.value, score.mask,
+        score.per_frame)
 
 # %% ../nbs/50_experiment.ipynb #c18
 def in_units(
@@ -55,7 +68,8 @@ def in_units(
     scaling:Scaling, # What they were scaled with
 ):
     "A forecast of frames in their own units"
-    return lambda x, horizon, *covariates: scaling.inverse(fn(scaling(x), horizon, *covariates))
+    return lambda x, horizon, *covariates: scaling.inverse(
+        fn(scaling(x), horizon, *covariates))
 
 # %% ../nbs/50_experiment.ipynb #c18s1
 def model_in_units(
@@ -64,7 +78,10 @@ def model_in_units(
     mask:bool=False, # Was it told where pixels are missing?
 ):
     "A model's forecast of frames in their own units, of which some pixels may be missing"
-    return in_units(lambda x, horizon, *covariates: forecast(model, fill_missing(x, mask=mask), horizon, *covariates), scaling)
+    return in_units(
+        lambda x, horizon, *covariates: forecast(
+            model, fill_missing(x, mask=mask), horizon, *covariates),
+        scaling)
 
 # %% ../nbs/50_experiment.ipynb #c18s2
 def raw(
@@ -80,14 +97,17 @@ def _mean_forecast(
 ): # Function of scaled frames and the horizon; None where fields differ in size
     "The mean image of training data"
     if len({r.shape[2:] for r in train.records}) > 1: return None
-    whole_field = Windows(train.records, train.context, train.horizon, stride=train.span, step=train.step, scaling=train.scaling)
+    whole_field = Windows(
+        train.records, train.context, train.horizon, stride=train.span, step=train.step,
+        scaling=train.scaling)
     return MeanFrame.fit(DataLoader(whole_field, batch_size=16))
 
 # %% ../nbs/50_experiment.ipynb #c20
 def score_own(
     model, # A forecaster
     windows:Windows, # To score on
-    train:Windows=None, # To average for the mean image and the climatology, which are left out if None
+    # To average for the mean image and the climatology, which are left out if None
+    train:Windows=None,
     *,
     period:int=None, # Frames after which things come again
     thresholds:list=(), # Where to score yes or no, in the units of the file
@@ -95,15 +115,24 @@ def score_own(
 )->dict: # `{forecast: {score: [one value for each lead time]}}`
     "Score a model and trivial forecasts, in the units of the file"
     mean = None if train is None else _mean_forecast(train)
-    if mean is not None and mean.frame.shape[1:]!=windows.records[0].shape[2:]: mean = None
-    usual = None if train is None or no_climatology(train, windows) else fit_climatology(train)
+    if mean is not None and mean.frame.shape[1:] != windows.records[0].shape[2:]:
+        mean = None
+    usual = (
+        None if train is None or no_climatology(train, windows)
+        else fit_climatology(train))
     periodic = PeriodicPersistence(period) if period else None
-    moving   = dict(advection=advection, lagrangian=lagrangian_persistence) if windows.context>1 else {}
+    moving = (
+        dict(advection=advection, lagrangian=lagrangian_persistence)
+        if windows.context > 1 else {})
     trivial  = dict(mean=mean, persistence=persistence, periodic=periodic, **moving)
     run = model_in_units(model, windows.scaling, windows.mask)
-    fns = {'model':lambda known, horizon: run(known[0], horizon, *known[1])} | {k:beside(in_units(f, windows.scaling)) for k,f in trivial.items() if f}
-    if usual: fns['climatology'] = lambda known, horizon: windows.scaling.inverse(usual(known[2]))
-    return score_forecasts(fns, _dated_batches(windows, bs, bool(usual)), own_scores(windows, thresholds))
+    fns = {'model': lambda known, horizon: run(known[0], horizon, *known[1])} | {
+        k: beside(in_units(f, windows.scaling)) for k, f in trivial.items() if f}
+    if usual:
+        fns['climatology'] = lambda known, horizon: windows.scaling.inverse(
+            usual(known[2]))
+    return score_forecasts(
+        fns, _dated_batches(windows, bs, bool(usual)), own_scores(windows, thresholds))
 
 # %% ../nbs/50_experiment.ipynb #c20s1
 def beside(
@@ -119,7 +148,8 @@ def _dated_batches(
 ): # Yields `(known frames, covariates, times)` and frames to forecast
     "Go through windows in the units of the file"
     times = times_ahead(windows) if dated else None
-    for i,(x,*z,y) in enumerate(DataLoader(raw(windows), batch_size=bs)): yield (x, z, times[i*bs:(i+1)*bs] if dated else None),y
+    for i, (x, *z, y) in enumerate(DataLoader(raw(windows), batch_size=bs)):
+        yield (x, z, times[i * bs : (i + 1) * bs] if dated else None), y
 
 # %% ../nbs/50_experiment.ipynb #c5
 import math, warnings
@@ -132,7 +162,8 @@ from fastai.learner import CastToTensor
 from .checkpoint import CONFIG, MODELS
 from .baselines import no_climatology
 from .checks import check_bool, check_choice, arg_error, check_int
-from .data.covariates import CYCLES, Covariates, covariates_ahead, fit_covariates, known_part, with_covariates
+from .data.covariates import (
+    CYCLES, Covariates, covariates_ahead, fit_covariates, known_part, with_covariates)
 from .metrics import persistence
 from .data.readers import free_path, write_frames
 from .data.open import known_frames, open_records, write_forecast
@@ -142,23 +173,47 @@ from .data.windows import Windows
 
 # %% ../nbs/50_experiment.ipynb #c13
 OWN_DATA = dict(
-    path=None,                              # A file, a folder, a pattern with `*`
-    variables=None, axes=None, fill=[],     # As of open_records
-    covariates=[],                          # What is known ahead: variables of the file, 'hour', 'season'
-    context=10, horizon=10, step=1,         # Known frames, frames to forecast, and the file's frames from one to the next
-    stride=1, test_stride=None, crop=None,  # From window to window, in training; the same in validation and test, the horizon if None; training on pieces
-    scaling='standard', per='channel', top=None,  # As of fit_scaling
-    by='time', train_until=None, test_from=None,  # Split by this: training before the one, test from the other on; 70, 15 and 15 % if None
-    period=None, thresholds=[])             # Frames after which things come again; where to score yes or no, in the units of the file
+    path=None,  # A file, a folder, a pattern with `*`
+    variables=None,
+    axes=None,
+    fill=[],  # As of open_records
+    covariates=[],  # What is known ahead: variables of the file, 'hour', 'season'
+    context=10,
+    horizon=10,
+    step=1,  # Known frames, frames to forecast, and the file's frames from one to the next
+    stride=1,
+    test_stride=None,
+    crop=None,  # From window to window, in training; the same in validation and test, the horizon if None; training on pieces
+    scaling='standard',
+    per='channel',
+    top=None,  # As of fit_scaling
+    by='time',
+    train_until=None,
+    test_from=None,  # Split by this: training before the one, test from the other on; 70, 15 and 15 % if None
+    period=None,
+    thresholds=[],
+)  # Frames after which things come again; where to score yes or no, in the units of the file
 
-OWN_MODEL = {'class':'EncoderForecaster', 'args':dict(hidden_channels=[64,64], kernel_size=3, patch_size=4, output='identity', residual=True)}
-_RAIN_MODEL = {'class':'LagrangianForecaster', 'args':dict(hidden_channels=[64,64], kernel_size=3, patch_size=4)}
-_PERIOD_MODEL = {'class':'PeriodicForecaster', 'args':dict(hidden_channels=[32], kernel_size=3, patch_size=4)}
-_OWN_TRAIN = dict(epochs=20, bs=16, lr=2e-3, schedule='one_cycle', optimizer='adam', patience=None, num_workers=0, augment=False)
+OWN_MODEL = {
+    'class': 'EncoderForecaster',
+    'args': dict(
+        hidden_channels=[64, 64], kernel_size=3, patch_size=4, output='identity',
+        residual=True)}
+_RAIN_MODEL = {
+    'class': 'LagrangianForecaster',
+    'args': dict(hidden_channels=[64, 64], kernel_size=3, patch_size=4)}
+_PERIOD_MODEL = {
+    'class': 'PeriodicForecaster',
+    'args': dict(hidden_channels=[32], kernel_size=3, patch_size=4)}
+_OWN_TRAIN = dict(
+    epochs=20, bs=16, lr=2e-3, schedule='one_cycle', optimizer='adam', patience=None,
+    num_workers=0, augment=False)
 
 OWN_PRESETS = {
-    'own':  dict(data=OWN_DATA, model=OWN_MODEL, train=_OWN_TRAIN),
-    'rain': dict(data=OWN_DATA | dict(scaling='log', top=100, thresholds=[.5,2.,5.]), model=_RAIN_MODEL, train=_OWN_TRAIN | dict(epochs=10, augment=True))}
+    'own': dict(data=OWN_DATA, model=OWN_MODEL, train=_OWN_TRAIN),
+    'rain': dict(
+        data=OWN_DATA | dict(scaling='log', top=100, thresholds=[0.5, 2.0, 5.0]),
+        model=_RAIN_MODEL, train=_OWN_TRAIN | dict(epochs=10, augment=True))}
 
 def own_preset(
     path, # A file, a folder, a pattern with `*`
@@ -168,10 +223,19 @@ def own_preset(
     "Say what to train on"
     found = OWN_PRESETS[check_choice('preset', preset, list(OWN_PRESETS))]
     for k in options: check_choice('options', k, [k for k in OWN_DATA if k!='path'])
-    if options.get('covariates') and 'covariates' not in signature(MODELS[found['model']['class']]).parameters:
-        raise arg_error('covariates', f"absent with the preset {preset!r}, whose model makes no use of them", options['covariates'], "take the preset 'own'")
-    if options.get('axes') and Path(path).suffix not in ('.npy','.npz'): raise arg_error('axes', 'absent for a file that names its axes', repr(options['axes']))
-    data  = found['data'] | {k:v for k,v in options.items() if v is not None} | dict(path=str(Path(path).absolute()))
+    if (
+        options.get('covariates')
+        and 'covariates' not in signature(MODELS[found['model']['class']]).parameters):
+        raise arg_error(
+            'covariates',
+            f"absent with the preset {preset!r}, whose model makes no use of them",
+            options['covariates'], "take the preset 'own'")
+    if options.get('axes') and Path(path).suffix not in ('.npy', '.npz'):
+        raise arg_error(
+            'axes', 'absent for a file that names its axes', repr(options['axes']))
+    data = (
+        found['data'] | {k: v for k, v in options.items() if v is not None}
+        | dict(path=str(Path(path).absolute())))
     return found | dict(data=data, model=_own_model(found['model'], data))
 
 def _own_model(
@@ -179,8 +243,10 @@ def _own_model(
     data:dict, # As `OWN_DATA`
 )->dict: # A recipe
     "The model of a preset, for these data"
-    if model is OWN_MODEL and data['period']: model,more = _PERIOD_MODEL,dict(period=data['period'])
-    else: more = dict(memory=data['context']) if model is _RAIN_MODEL else {}
+    if model is OWN_MODEL and data['period']:
+        model, more = _PERIOD_MODEL, dict(period=data['period'])
+    else:
+        more = dict(memory=data['context']) if model is _RAIN_MODEL else {}
     return model | dict(args=model['args'] | more)
 
 # %% ../nbs/50_experiment.ipynb #c16
@@ -196,7 +262,8 @@ def own_records(
     names = None if Path(path).suffix=='.npy' else variables or data['variables']
     axes  = axes or (data['axes'] if numpy else None)
     ahead = [n for n in data['covariates'] if n not in CYCLES]
-    return with_covariates(open_records(path, names, axes=axes, fill=data['fill']), path, ahead, axes)
+    return with_covariates(
+        open_records(path, names, axes=axes, fill=data['fill']), path, ahead, axes)
 
 # %% ../nbs/50_experiment.ipynb #c16s1
 def own_parts(
@@ -205,10 +272,16 @@ def own_parts(
 )->list: # Those for training, validation and test
     "Split records into parts that are apart"
     by,until,start = data['by'],data['train_until'],data['test_from']
-    gap = (data['context']+data['horizon']-1)*data['step']+1 if by in ('time','frame') else 0
+    gap = (
+        (data['context'] + data['horizon'] - 1) * data['step'] + 1
+        if by in ('time', 'frame') else 0)
     if until is None and start is None: return split(records, gap, by)
-    if until is None or start is None: raise arg_error('train_until, test_from', 'both given, or none', f"{until}, {start}")
-    return [*split(between(records, by, None, until), gap, by, (.85,.15)), between(records, by, start)]
+    if until is None or start is None:
+        raise arg_error(
+            'train_until, test_from', 'both given, or none', f"{until}, {start}")
+    return [
+        *split(between(records, by, None, until), gap, by, (0.85, 0.15)),
+        between(records, by, start)]
 
 # %% ../nbs/50_experiment.ipynb #c16s2
 _MOST = 10_000 # Frames known, to forecast, or to leave out
@@ -221,7 +294,12 @@ def check_own(
         if data[k] is None and k in ('test_stride','period'): continue
         check_int(k, data[k], most=_MOST)
     for k in ('fill','thresholds'):
-        if not isinstance(data[k], (list,tuple)) or len(data[k]) > 100 or not all(isinstance(v, float) or type(v) is int and abs(v) < 2**63 for v in data[k]):
+        if (
+            not isinstance(data[k], (list, tuple))
+            or len(data[k]) > 100
+            or not all(
+                isinstance(v, float) or type(v) is int and abs(v) < 2**63
+                for v in data[k])):
             raise arg_error(k, 'a list of at most 100 numbers', str(data[k])[:80])
 
 # %% ../nbs/50_experiment.ipynb #c16s3
@@ -230,17 +308,29 @@ def own_windows(
 )->dict: # Windows to 'train', 'valid' and 'test' on
     "Cut a file into windows, and refuse what cannot be trained with"
     check_own(data)
-    if data['period'] and data['period'] > data['context']: raise arg_error('period', f"at most the context, {data['context']}", data['period'], 'choose a longer context')
+    if data['period'] and data['period'] > data['context']:
+        raise arg_error(
+            'period', f"at most the context, {data['context']}", data['period'],
+            'choose a longer context')
     records = own_records(data)
-    mask    = bool(sum(r.missing().any() for r in records)) # goes through all of them: each may be empty
+    # goes through all of them: each may be empty
+    mask    = bool(sum(r.missing().any() for r in records))
     parts   = dict(zip(('train','valid','test'), own_parts(records, data)))
-    scaling = fit_scaling(data['scaling'], parts['train'], per=data['per'], top=data['top'])
-    ahead   = fit_covariates(parts['train'], [n for n in data['covariates'] if n in CYCLES])
+    scaling = fit_scaling(
+        data['scaling'], parts['train'], per=data['per'], top=data['top'])
+    ahead = fit_covariates(
+        parts['train'], [n for n in data['covariates'] if n in CYCLES])
     later   = data['test_stride'] or data['horizon']
-    most    = .5 if mask else None # where nothing is missing, nothing is looked for again
-    make    = lambda part, stride, crop=None: Windows(parts[part], data['context'], data['horizon'], stride=stride, step=data['step'], crop=crop, scaling=scaling, mask=mask, max_missing=most, covariates=ahead)
-    ds = dict(train=make('train', data['stride'], data['crop']), valid=make('valid', later, data['crop']), test=make('test', later))
-    for a,b in (('train','valid'), ('train','test'), ('valid','test')): check_apart(ds[a], ds[b])
+    # where nothing is missing, nothing is looked for again
+    most    = .5 if mask else None
+    make = lambda part, stride, crop=None: Windows(
+        parts[part], data['context'], data['horizon'], stride=stride, step=data['step'],
+        crop=crop, scaling=scaling, mask=mask, max_missing=most, covariates=ahead)
+    ds = dict(
+        train=make('train', data['stride'], data['crop']),
+        valid=make('valid', later, data['crop']), test=make('test', later))
+    for a, b in (('train', 'valid'), ('train', 'test'), ('valid', 'test')):
+        check_apart(ds[a], ds[b])
     own_scores(ds['test'], data['thresholds']) # says what is wrong with them
     return ds
 
@@ -251,12 +341,14 @@ class TurnAndMirror(Callback):
     def before_batch(self):
         if not self.training: return
         quarter,mirror = torch.randint(4, ()).item(),torch.randint(2, ()).item()
-        self.learn.xb,self.learn.yb = (tuple(turned(t, quarter, mirror) for t in b) for b in (self.xb, self.yb))
+        self.learn.xb, self.learn.yb = (
+            tuple(turned(t, quarter, mirror) for t in b) for b in (self.xb, self.yb))
 
 # %% ../nbs/50_experiment.ipynb #c29s1
 def turned(
     x, # `(…,H,W)`
-    quarter:int, # Turns by 90°; of two that change the sides of a field, one is left out
+    # Turns by 90°; of two that change the sides of a field, one is left out
+    quarter:int,
     mirror:int, # 1 or 0
 ): # Of the same shape
     "Turn and mirror frames"
@@ -271,15 +363,26 @@ def own_facts(
     "What the data have said"
     train = ds['train']
     first = train.records[0]
-    return dict(scaling=train.scaling.to_dict(), mask=train.mask, covariates=train.covariates and train.covariates.to_dict(), no_climatology=no_climatology(train, ds['test']), spacing=seconds(first.spacing), variables={k:str(a.get('units', '')) for k,a in first.variables.items()},
-                windows={k:len(w) for k,w in ds.items()}, parts={k:[repr(r) for r in w.records[:3]] + [f'and {len(w.records)-3} more']*(len(w.records)>3) for k,w in ds.items()})
+    return dict(
+        scaling=train.scaling.to_dict(),
+        mask=train.mask,
+        covariates=train.covariates and train.covariates.to_dict(),
+        no_climatology=no_climatology(train, ds['test']),
+        spacing=seconds(first.spacing),
+        variables={k: str(a.get('units', '')) for k, a in first.variables.items()},
+        windows={k: len(w) for k, w in ds.items()},
+        parts={
+            k: [repr(r) for r in w.records[:3]]
+            + [f'and {len(w.records) - 3} more'] * (len(w.records) > 3)
+            for k, w in ds.items()})
 
 # %% ../nbs/50_experiment.ipynb #c35s1
 def seconds(
     step, # A timedelta64 or a number
 )->float: # Seconds, or the number
     "A time step as a number"
-    return float(step/np.timedelta64(1, 's') if isinstance(step, np.timedelta64) else step)
+    return float(
+        step / np.timedelta64(1, 's') if isinstance(step, np.timedelta64) else step)
 
 # %% ../nbs/50_experiment.ipynb #c35s2
 def own_config(
@@ -291,12 +394,20 @@ def own_config(
     try:
         data = OWN_DATA | config['data']
         check_own(data)
-        if not isinstance(data['path'], str): raise arg_error('path', 'a path', data['path'])
-        if not isinstance(data['covariates'], list) or not all(isinstance(n, str) for n in data['covariates']): raise arg_error('covariates', 'names', data['covariates'])
-        if not isinstance(config['spacing'], (int,float)): raise arg_error('spacing', 'a number', config['spacing'])
-        if not all(isinstance(u, str) for u in config['variables'].values()): raise arg_error('variables', 'names and units', config['variables'])
+        if not isinstance(data['path'], str):
+            raise arg_error('path', 'a path', data['path'])
+        if not isinstance(data['covariates'], list) or not all(
+            isinstance(n, str) for n in data['covariates']):
+            raise arg_error('covariates', 'names', data['covariates'])
+        if not isinstance(config['spacing'], (int, float)):
+            raise arg_error('spacing', 'a number', config['spacing'])
+        if not all(isinstance(u, str) for u in config['variables'].values()):
+            raise arg_error('variables', 'names and units', config['variables'])
         ahead = config.get('covariates')
-        return dict(data=data, scaling=Scaling.from_dict(config['scaling']), mask=check_bool('mask', config['mask']), covariates=None if ahead is None else Covariates.from_dict(ahead))
+        return dict(
+            data=data, scaling=Scaling.from_dict(config['scaling']),
+            mask=check_bool('mask', config['mask']),
+            covariates=None if ahead is None else Covariates.from_dict(ahead))
     except (LookupError, TypeError, ValueError, AttributeError) as e: raise arg_error(path, 'the config of a run on a file', e) from None
 
 # %% ../nbs/50_experiment.ipynb #c39
@@ -305,12 +416,24 @@ def check_known(
     config:dict, # As from load_config
 ):
     "Compare a record with the data of the training"
-    said,here = config['variables'],{k:str(a.get('units', '')) for k,a in record.variables.items()}
-    if len(said)!=len(here): raise arg_error(record.name, f"of {len(said)} variables, as the model was trained with, {', '.join(said)}", f"{len(here)}, {', '.join(here)}", 'choose them by name')
+    said, here = (
+        config['variables'],
+        {k: str(a.get('units', '')) for k, a in record.variables.items()})
+    if len(said) != len(here):
+        raise arg_error(
+            record.name, f"of {len(said)} variables, as the model was trained with, "
+            f"{', '.join(said)}", f"{len(here)}, {', '.join(here)}",
+            'choose them by name')
     for (k,want),(_,got) in zip(said.items(), here.items()):
-        if want and got and want!=got: raise arg_error(record.name, f"{k} in {want}, as the model was trained with", got, 'convert it first')
-    if record.times is not None and not math.isclose(step := seconds(record.spacing), config['spacing'], rel_tol=.1):
-        warnings.warn(f"{record.name} has a frame every {step:g} s, the model was trained with {config['spacing']:g} s", stacklevel=3)
+        if want and got and want != got:
+            raise arg_error(
+                record.name, f"{k} in {want}, as the model was trained with", got,
+                'convert it first')
+    if record.times is not None and not math.isclose(
+        step := seconds(record.spacing), config['spacing'], rel_tol=0.1):
+        warnings.warn(
+            f"{record.name} has a frame every {step:g} s, the model was trained with "
+            f"{config['spacing']:g} s", stacklevel=3)
 
 # %% ../nbs/50_experiment.ipynb #c39s1
 def predict_own(
@@ -331,17 +454,34 @@ def predict_own(
     out     = free_path(out, ('.nc','.npy','.npz'), force)
     horizon = data['horizon'] if horizon is None else check_int('horizon', horizon)
     records = own_records(data, path, variables, axes)
-    if len(records)>1 and out.suffix=='.nc': raise arg_error(out, 'a .npy or .npz file for several sequences', 'a .nc file')
+    if len(records) > 1 and out.suffix == '.nc':
+        raise arg_error(out, 'a .npy or .npz file for several sequences', 'a .nc file')
     run = model_in_units(model, own['scaling'], own['mask'])
     ys  = []
     for record in records:
         check_known(record, config)
         known = known_part(record)
         x = torch.from_numpy(known_frames(known, data['context'], data['step']))
-        if x.isnan().all(): raise arg_error(record.name, f"a file with values in its last {data['context']} frames", 'only missing pixels')
-        if x.isnan().any() and not own['mask']: x = torch.where(x.isnan(), persistence(x[None], len(x))[0], x)
-        z = [] if own['covariates'] is None else [covariates_ahead(own['covariates'], record, known, data['context'], horizon, data['step'])[None]]
-        ys.append(torch.where(x.isnan().all(0), torch.nan, run(x[None], horizon, *z)[0])) # where there is never a value, none is forecast
-    if len(records)==1: write_forecast(out, ys[0], known, step=data['step'], force=force)
-    else: write_frames(out, torch.stack(ys), 'BTHW' if len(config['variables'])==1 else 'BTCHW', force)
+        if x.isnan().all():
+            raise arg_error(
+                record.name, f"a file with values in its last {data['context']} frames",
+                'only missing pixels')
+        if x.isnan().any() and not own['mask']:
+            x = torch.where(x.isnan(), persistence(x[None], len(x))[0], x)
+        z = (
+            []
+            if own['covariates'] is None
+            else [
+                covariates_ahead(
+                    own['covariates'], record, known, data['context'], horizon,
+                    data['step'])[None]])
+        # where there is never a value, none is forecast
+        ys.append(
+            torch.where(x.isnan().all(0), torch.nan, run(x[None], horizon, *z)[0]))
+    if len(records) == 1:
+        write_forecast(out, ys[0], known, step=data['step'], force=force)
+    else:
+        write_frames(
+            out, torch.stack(ys), 'BTHW' if len(config['variables']) == 1 else 'BTCHW',
+            force)
     return tuple(torch.stack(ys).squeeze(0).shape)

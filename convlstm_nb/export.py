@@ -15,7 +15,8 @@ from torch.export import Dim
 from . import __version__
 from .checks import atomic_path, check_bool, check_choice, arg_error
 from .layers import ConvLSTM
-from .models.forecaster import OUTPUTS, EncoderForecaster, Forecaster, NextFrameForecaster
+from .models.forecaster import (
+    OUTPUTS, EncoderForecaster, Forecaster, NextFrameForecaster)
 from .models.lagrangian import LagrangianForecaster, motion, moved
 
 # %% ../nbs/61_export.ipynb #c6
@@ -28,7 +29,9 @@ def _fill_patches(
     for dim,n in ((-2,rows),(-1,columns)):
         size  = x.shape[dim]
         amiss = n - (size+p-1)//p # 0, or the index is out of range
-        x = x.index_select(dim, torch.arange(n*p, device=x.device).clamp(max=size-1) + 2*size*amiss)
+        x = x.index_select(
+            dim,
+            torch.arange(n * p, device=x.device).clamp(max=size - 1) + 2 * size * amiss)
     return x
 
 def cut(
@@ -36,7 +39,8 @@ def cut(
     rows, columns, # The size wanted, no larger
 ): # `(…,rows,columns)`
     "The first rows and columns, whatever the size"
-    for dim,n in ((-2,rows),(-1,columns)): x = x.index_select(dim, torch.arange(n, device=x.device))
+    for dim, n in ((-2, rows), (-1, columns)):
+        x = x.index_select(dim, torch.arange(n, device=x.device))
     return x
 
 # %% ../nbs/61_export.ipynb #c8
@@ -44,7 +48,8 @@ def _state_parts(
     model, # A forecaster
 )->list: # Channels of each tensor
     "The channels of what a forecaster remembers"
-    return [n for n in model.hidden_channels for _ in 'hc'] + [model.out_channels*model.patch_size**2]*model.residual
+    return [n for n in model.hidden_channels for _ in 'hc'] + [
+        model.out_channels * model.patch_size**2] * model.residual
 
 def pairs(
     state, # `[h,c,h,c,…]`
@@ -58,9 +63,12 @@ def _read_step(
     state:list, # Tensors of _state_parts
 )->list: # The same, new
     "Read a frame"
-    n,stack = 2*len(model.hidden_channels),model.encoder if isinstance(model, EncoderForecaster) else model.stack
+    n, stack = (
+        2 * len(model.hidden_channels),
+        model.encoder if isinstance(model, EncoderForecaster) else model.stack)
     _,new = stack(x[:,None], pairs(state[:n]))
-    return [t.clone() for s in new for t in s] + [x[:,:model.out_channels*model.patch_size**2].clone()]*model.residual
+    return [t.clone() for s in new for t in s] + [
+        x[:, : model.out_channels * model.patch_size**2].clone()] * model.residual
 
 # %% ../nbs/61_export.ipynb #c10
 def _next_step(
@@ -71,18 +79,29 @@ def _next_step(
 )->tuple: # A frame in whole patches, `(B,out_channels,H,W)`, and the new state
     "Make the next frame"
     n,p = 2*len(model.hidden_channels),model.patch_size
-    last = F.pixel_shuffle(state[n], p) if model.residual else state[0].new_zeros(state[0].shape[0], 1, *(p*k for k in state[0].shape[2:]))
+    last = (
+        F.pixel_shuffle(state[n], p)
+        if model.residual
+        else state[0].new_zeros(
+            state[0].shape[0], 1, *(p * k for k in state[0].shape[2:])))
     if isinstance(model, EncoderForecaster):
-        outs,new = model.forecaster(None if ahead is None else ahead[:,None], pairs(state[:n]), steps=1, return_all_layers=True)
-        y = model.make_frames(torch.cat(outs, 2) if model.readout=='all' else outs[-1], last)[:,0]
-        return OUTPUTS[model.output](y), [t.clone() for s in new for t in s] + [t.clone() for t in state[n:]]
+        outs, new = model.forecaster(
+            None if ahead is None else ahead[:, None], pairs(state[:n]), steps=1,
+            return_all_layers=True)
+        y = model.make_frames(
+            torch.cat(outs, 2) if model.readout == 'all' else outs[-1], last)[:, 0]
+        return OUTPUTS[model.output](y), [t.clone() for s in new for t in s] + [
+            t.clone() for t in state[n:]]
     y = OUTPUTS[model.output](model.make_frames(state[n-2][:,None], last)[:,0])
-    x = F.pixel_unshuffle(y if size is None else _fill_patches(cut(y, *size), *state[0].shape[2:], p), p)
+    x = F.pixel_unshuffle(
+        y if size is None else _fill_patches(cut(y, *size), *state[0].shape[2:], p), p)
     return y, _read_step(model, x if ahead is None else torch.cat([x,ahead], 1), state)
 
 # %% ../nbs/61_export.ipynb #c13
-_AXES = dict(frames='batch time . height width', horizon='', state='batch . rows columns', frame='batch . height width',
-            forecast='batch horizon . height width', new_state='batch . rows columns')
+_AXES = dict(
+    frames='batch time . height width', horizon='', state='batch . rows columns',
+    frame='batch . height width', forecast='batch horizon . height width',
+    new_state='batch . rows columns')
 
 class _ForecastForm(nn.Module):
     "A forecaster between plain tensors, in the units of the data"
@@ -90,12 +109,16 @@ class _ForecastForm(nn.Module):
         model, # A forecaster
         scaling=None, # Of its training
         fill:float=0., # What takes the place of NaN after scaling, as in training
-        mask:bool=False, # Append channels that say where there is a value, as in training?
+        # Append channels that say where there is a value, as in training?
+        mask:bool=False,
     ):
         super().__init__()
-        self.model,self.scaling,self.fill,self.mask,self.parts = model,scaling,fill,mask,_state_parts(model)
+        self.model, self.scaling, self.fill, self.mask, self.parts = (
+            model, scaling, fill, mask, _state_parts(model))
         self.channels = model.in_channels//2 if mask else model.in_channels
-        self.by_place = scaling is not None and scaling.shift.dim()==3 and tuple(scaling.shift.shape[1:])!=(1,1)
+        self.by_place = (
+            scaling is not None and scaling.shift.dim() == 3
+            and tuple(scaling.shift.shape[1:]) != (1, 1))
 
     def prepare(self, x): # (…,C,H,W)
         "Scale a frame and fill it, as in training"
@@ -116,18 +139,27 @@ class _ForecastForm(nn.Module):
 # %% ../nbs/61_export.ipynb #c15
 class _ReadForm(_ForecastForm):
     "Read one frame"
-    takes,gives,axes = ['frame','state'],['new_state'],{**_AXES, 'covariates':'batch . height width'}
+    takes, gives, axes = (
+        ['frame', 'state'], ['new_state'],
+        {**_AXES, 'covariates': 'batch . height width'})
     def forward(self, frame, state, covariates=None):
         x = self.patches(self.prepare(frame), state)
-        if covariates is not None: x = torch.cat([x, self.patches(covariates, state)], 1)
+        if covariates is not None:
+            x = torch.cat([x, self.patches(covariates, state)], 1)
         return torch.cat(_read_step(self.model, x, state.split(self.parts, 1)), 1)
 
 class _NextForm(_ForecastForm):
     "Make one frame, in whole patches"
-    takes,gives,axes = ['state'],['frame','new_state'],_ReadForm.axes | {'frame':'batch . whole_height whole_width'}
+    takes, gives, axes = (
+        ['state'], ['frame', 'new_state'],
+        _ReadForm.axes | {'frame': 'batch . whole_height whole_width'})
     def forward(self, state, covariates=None):
-        y,new = _next_step(self.model, state.split(self.parts, 1), None if covariates is None else self.patches(covariates, state))
-        return self.finish(cut(y, *self.scaling.shift.shape[1:]) if self.by_place else y), torch.cat(new, 1)
+        y, new = _next_step(
+            self.model, state.split(self.parts, 1),
+            None if covariates is None else self.patches(covariates, state))
+        return self.finish(
+            cut(y, *self.scaling.shift.shape[1:]) if self.by_place else y
+        ), torch.cat(new, 1)
 
 # %% ../nbs/61_export.ipynb #c17
 def loop(
@@ -136,14 +168,22 @@ def loop(
     x, # What the steps take, `(T,…)`
 )->tuple: # The last state, and the outputs `(T,…)`
     "A loop that stays a loop in a trace"
-    try: from torch._higher_order_ops.scan import scan
-    except ImportError: raise ImportError("loops need a newer PyTorch: export the forms 'read' and 'next', or 'step' of a layer") from None
-    return scan(step, [s.clone(memory_format=torch.contiguous_format) for s in start], x.contiguous())
+    try:
+        from torch._higher_order_ops.scan import scan
+    except ImportError:
+        raise ImportError(
+            "loops need a newer PyTorch: export the forms 'read' and 'next', or 'step' "
+            "of a layer") from None
+    return scan(
+        step, [s.clone(memory_format=torch.contiguous_format) for s in start],
+        x.contiguous())
 
 # %% ../nbs/61_export.ipynb #c17s1
 class _StreamForm(_ForecastForm):
     "Read frames from a state on, and forecast"
-    takes,gives,axes = ['frames','horizon','state'],['forecast','new_state'],{**_AXES, 'covariates':'batch all_times . height width'}
+    takes, gives, axes = (
+        ['frames', 'horizon', 'state'], ['forecast', 'new_state'],
+        {**_AXES, 'covariates': 'batch all_times . height width'})
     def forward(self, frames, horizon, state, covariates=None):
         n = horizon.item()
         torch._check(n>=1)
@@ -152,7 +192,9 @@ class _StreamForm(_ForecastForm):
 
     def run(self, x, n, state, covariates): # scaled frames -> `n` more, and the state after the known ones
         "Read and forecast"
-        m,T,size,late = self.model,x.shape[1],tuple(x.shape[3:]),isinstance(self.model, NextFrameForecaster)
+        m, T, size, late = (
+            self.model, x.shape[1], tuple(x.shape[3:]),
+            isinstance(self.model, NextFrameForecaster))
         x,ahead,steps = self.patches(x, state),None,torch.arange(n)
         if covariates is not None:
             z = self.patches(covariates, state)
@@ -171,7 +213,9 @@ class WholeForm(_StreamForm):
     takes,gives = ['frames','horizon'],['forecast']
     def forward(self, frames, horizon, covariates=None):
         p = self.model.patch_size
-        zeros = frames.new_zeros(frames.shape[0], sum(self.parts), *((n+p-1)//p for n in frames.shape[3:]))
+        zeros = frames.new_zeros(
+            frames.shape[0], sum(self.parts),
+            *((n + p - 1) // p for n in frames.shape[3:]))
         return super().forward(frames, horizon, zeros, covariates)[0]
 
 # %% ../nbs/61_export.ipynb #c19
@@ -199,7 +243,9 @@ class _LagrangianForm(WholeForm):
 class _StepForm(nn.Module):
     "A layer on one frame"
     takes,gives = ['frame','state'],['output','new_state']
-    axes = dict(frame='batch . {}', state='batch . {}', output='batch . {}', new_state='batch . {}')
+    axes = dict(
+        frame='batch . {}', state='batch . {}', output='batch . {}',
+        new_state='batch . {}')
     def __init__(self, model):
         super().__init__()
         self.model,self.channels = model,model.in_channels
@@ -214,7 +260,9 @@ class _StepForm(nn.Module):
 
 class _SequenceForm(_StepForm):
     "A layer over a sequence, in one direction or both"
-    takes,axes = ['frames','state'],_StepForm.axes | dict(frames='batch time . {}', output='batch time . {}')
+    takes, axes = (
+        ['frames', 'state'],
+        _StepForm.axes | dict(frames='batch time . {}', output='batch time . {}'))
     def forward(self, frames, state):
         x,states,new = frames.transpose(0,1),pairs(state.split(self.parts, 1)),[]
         for l in range(self.model.num_layers):
@@ -229,8 +277,11 @@ class _SequenceForm(_StepForm):
             x = torch.cat(outs, 2)
         return x.transpose(0,1), torch.cat(new, 1)
 
-FORMS = dict.fromkeys([EncoderForecaster,NextFrameForecaster], dict(forecast=WholeForm, stream=_StreamForm, read=_ReadForm, next=_NextForm)) | {
-    ConvLSTM: dict(sequence=_SequenceForm, step=_StepForm), LagrangianForecaster: dict(forecast=_LagrangianForm)}
+FORMS = dict.fromkeys(
+    [EncoderForecaster, NextFrameForecaster],
+    dict(forecast=WholeForm, stream=_StreamForm, read=_ReadForm, next=_NextForm)) | {
+    ConvLSTM: dict(sequence=_SequenceForm, step=_StepForm),
+    LagrangianForecaster: dict(forecast=_LagrangianForm)}
 
 # %% ../nbs/61_export.ipynb #c23
 def _build_form(
@@ -240,15 +291,24 @@ def _build_form(
 ): # A module of tensors
     "Put a copy of a model between plain tensors"
     kind = next((k for k in type(model).__mro__ if k in FORMS), None)
-    if kind is None or getattr(type(model), 'advance', None) is not getattr(kind, 'advance', None): # it reads other frames
-        raise arg_error('model', f"one of {', '.join(k.__name__ for k in FORMS)}", type(model).__name__, error=TypeError)
+    if kind is None or getattr(type(model), 'advance', None) is not getattr(
+        kind, 'advance', None):  # it reads other frames
+        raise arg_error(
+            'model', f"one of {', '.join(k.__name__ for k in FORMS)}",
+            type(model).__name__, error=TypeError)
     form = check_choice('form', form or next(iter(FORMS[kind])), list(FORMS[kind]))
     m = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
     if isinstance(m, Forecaster): return FORMS[kind][form](m, **kwargs)
     for k,v in kwargs.items():
-        if v is not None and v: raise arg_error(k, 'absent where `model` is a ConvLSTM, which has no units', v)
-    if not m.in_channels:                      raise arg_error('model', 'a layer with input', 'one with `in_channels=0`')
-    if m.bidirectional and form=='step': raise arg_error('form', "'sequence' where `bidirectional=True`: the future is not known", form)
+        if v is not None and v:
+            raise arg_error(
+                k, 'absent where `model` is a ConvLSTM, which has no units', v)
+    if not m.in_channels:
+        raise arg_error('model', 'a layer with input', 'one with `in_channels=0`')
+    if m.bidirectional and form == 'step':
+        raise arg_error(
+            'form', "'sequence' where `bidirectional=True`: the future is not known",
+            form)
     m.stateful = False # the state goes in and out
     return FORMS[kind][form](m)
 
@@ -260,21 +320,35 @@ def _form_axes(
 )->dict: # Name to a list of the names of axes, or their lengths where they are fixed
     "What goes in and comes out"
     m,names = form.model,form.takes + form.gives
-    cells = [c for l in m.modules() if isinstance(l, ConvLSTM) for c in [*l.cells,*l.reverse_cells]]
+    cells = [
+        c for l in m.modules() if isinstance(l, ConvLSTM)
+        for c in [*l.cells, *l.reverse_cells]]
     fixed = {}
-    if cells[0].peephole=='full':
-        fixed = dict(zip(['rows','columns'] if isinstance(m, Forecaster) else _LETTERS[m.spatial_dims], cells[0].spatial_size))
+    if cells[0].peephole == 'full':
+        fixed = dict(
+            zip(
+                ['rows', 'columns'] if isinstance(m, Forecaster)
+                else _LETTERS[m.spatial_dims], cells[0].spatial_size))
     if isinstance(m, Forecaster):
         p = m.patch_size
         fixed |= {k:n*p for k,n in zip(['height','width'], fixed.values())}
         size = form.scaling.shift.shape[1:] if form.by_place else ()
-        fixed |= dict(zip(['height','width'], size)) | {k: -(-n//p) for k,n in zip(['rows','columns'], size)}
+        fixed |= dict(zip(['height', 'width'], size)) | {
+            k: -(-n // p) for k, n in zip(['rows', 'columns'], size)}
         if m.covariates: names = form.takes + ['covariates'] + form.gives
-        width = dict(covariates=m.covariates, frames=form.channels, forecast=m.out_channels,
-                     frame=form.channels if 'frame' in form.takes else m.out_channels)
+        width = dict(
+            covariates=m.covariates, frames=form.channels, forecast=m.out_channels,
+            frame=form.channels if 'frame' in form.takes else m.out_channels)
     else: width = dict(frames=form.channels, frame=form.channels, output=sum(c.hidden_channels for c in m.at(m.num_layers-1)))
-    read = lambda n: form.axes[n].format(' '.join(_LETTERS[m.spatial_dims]) if isinstance(m, ConvLSTM) else '').split()
-    return {n: [width.get(n, sum(form.parts)) if a=='.' else fixed.get(a, a) for a in read(n)] for n in names}
+    read = lambda n: (
+        form.axes[n]
+        .format(' '.join(_LETTERS[m.spatial_dims]) if isinstance(m, ConvLSTM) else '')
+        .split())
+    return {
+        n: [
+            width.get(n, sum(form.parts)) if a == '.' else fixed.get(a, a)
+            for a in read(n)]
+        for n in names}
 
 def _least_known(
     form, # From _build_form
@@ -288,9 +362,15 @@ def _example(
 )->dict: # Name to tensor
     "Tensors that fit"
     p = getattr(form.model, 'patch_size', 1)
-    sizes |= dict(rows=-(-sizes['height']//p), columns=-(-sizes['width']//p), all_times=sizes['time']+sizes['horizon'])
-    fill  = lambda name,axes: torch.tensor(sizes['horizon']) if name=='horizon' else torch.rand([sizes.get(a, a) for a in axes])
-    return {n: fill(n, a) for n,a in _form_axes(form).items() if n in form.takes or n=='covariates'}
+    sizes |= dict(
+        rows=-(-sizes['height'] // p), columns=-(-sizes['width'] // p),
+        all_times=sizes['time'] + sizes['horizon'])
+    fill = lambda name, axes: (
+        torch.tensor(sizes['horizon']) if name == 'horizon'
+        else torch.rand([sizes.get(a, a) for a in axes]))
+    return {
+        n: fill(n, a) for n, a in _form_axes(form).items()
+        if n in form.takes or n == 'covariates'}
 
 # %% ../nbs/61_export.ipynb #c25
 def trace(
@@ -298,9 +378,15 @@ def trace(
 )->torch.export.ExportedProgram:
     "Trace a form with free axes"
     p,axes = getattr(form.model, 'patch_size', 1),_form_axes(form)
-    args = _example(form, batch=11, time=2+_least_known(form), horizon=4, height=5*p-(p>1), width=6*p-(p>2), depth=7, length=9) # no two alike, or a trace may take one for the other
-    free = {n: {i: Dim.AUTO for i,a in enumerate(axes[n]) if isinstance(a, str)} or None for n in args}
-    with torch.no_grad(), _silence(): return torch.export.export(form, (), args, dynamic_shapes=free, strict=False)
+    # no two alike, or a trace may take one for the other
+    args = _example(
+        form, batch=11, time=2 + _least_known(form), horizon=4, height=5 * p - (p > 1),
+        width=6 * p - (p > 2), depth=7, length=9)
+    free = {
+        n: {i: Dim.AUTO for i, a in enumerate(axes[n]) if isinstance(a, str)} or None
+        for n in args}
+    with torch.no_grad(), _silence():
+        return torch.export.export(form, (), args, dynamic_shapes=free, strict=False)
 
 @contextmanager
 def _silence():
@@ -316,21 +402,32 @@ def _describe_form(
 )->dict: # Names to strings
     "What a file says about itself"
     scaling,m,axes = getattr(form, 'scaling', None),form.model,_form_axes(form)
-    facts = dict(convlstm_nb=__version__, torch=torch.__version__.split('+')[0], model=type(m).__name__,
-                 form=next(n for k in FORMS for n,f in FORMS[k].items() if f is type(form)),
-                 inputs={n:a for n,a in axes.items() if n not in form.gives}, outputs={n:a for n,a in axes.items() if n in form.gives},
-                 state_channels=sum(form.parts), patch_size=getattr(m, 'patch_size', 1),
-                 scaling=None if scaling is None else scaling.to_dict() if scaling.shift.numel()<100 else dict(kind=scaling.kind, per='pixel'),
-                 fill=getattr(form, 'fill', None), mask=getattr(form, 'mask', None))
+    facts = dict(
+        convlstm_nb=__version__, torch=torch.__version__.split('+')[0],
+        model=type(m).__name__,
+        form=next(n for k in FORMS for n, f in FORMS[k].items() if f is type(form)),
+        inputs={n: a for n, a in axes.items() if n not in form.gives},
+        outputs={n: a for n, a in axes.items() if n in form.gives},
+        state_channels=sum(form.parts), patch_size=getattr(m, 'patch_size', 1),
+        scaling=None if scaling is None else scaling.to_dict()
+        if scaling.shift.numel() < 100 else dict(kind=scaling.kind, per='pixel'),
+        fill=getattr(form, 'fill', None), mask=getattr(form, 'mask', None))
     return {k: v if isinstance(v, str) else json.dumps(v) for k,v in facts.items()}
 
 def _strip_graph(
     g, # An ONNX graph
 ):
     "Take out what only a debugger needs, and weights that nothing uses; and name as the opset does"
-    for a in (a for n in g.node for a in n.attribute if a.HasField('g')): _strip_graph(a.g)
-    for a in (a for n in g.node if n.op_type=='GridSample' for a in n.attribute if a.s==b'bilinear'): a.s = b'linear' # its name since opset 20
-    for o in (*g.node, *g.input, *g.output, *g.initializer, g): del o.metadata_props[:]; o.ClearField('doc_string')
+    for a in (a for n in g.node for a in n.attribute if a.HasField('g')):
+        _strip_graph(a.g)
+    # its name since opset 20
+    for a in (
+        a for n in g.node if n.op_type == 'GridSample' for a in n.attribute
+        if a.s == b'bilinear'):
+        a.s = b'linear'
+    for o in (*g.node, *g.input, *g.output, *g.initializer, g):
+        del o.metadata_props[:]
+        o.ClearField('doc_string')
     del g.value_info[:]
     used = _names_used(g)
     kept = [i for i in g.initializer if i.name in used]
@@ -339,7 +436,9 @@ def _strip_graph(
 
 def _names_used(g):
     "Names of values in a graph and the graphs inside"
-    inside = {i for n in g.node for a in n.attribute if a.HasField('g') for i in _names_used(a.g)}
+    inside = {
+        i for n in g.node for a in n.attribute if a.HasField('g')
+        for i in _names_used(a.g)}
     return inside | {i for n in g.node for i in n.input} | {o.name for o in g.output}
 
 # %% ../nbs/61_export.ipynb #c30
@@ -352,8 +451,10 @@ def _to_onnx(
     "Translate a trace into ONNX"
     axes = _form_axes(form)
     with torch.no_grad(), _silence():
-        proto = torch.onnx.export(program, (), input_names=[n for n in axes if n not in form.gives], output_names=form.gives, opset_version=_OPSET,
-                                  dynamo=True, verbose=False, external_data=False).model_proto
+        proto = torch.onnx.export(
+            program, (), input_names=[n for n in axes if n not in form.gives],
+            output_names=form.gives, opset_version=_OPSET, dynamo=True, verbose=False,
+            external_data=False).model_proto
     _strip_graph(proto.graph)
     for v in (*proto.graph.input, *proto.graph.output):
         for d,a in zip(v.type.tensor_type.shape.dim, axes[v.name]):
@@ -372,18 +473,27 @@ def _check_onnx(
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.log_severity_level,options.intra_op_num_threads = 3,1
-    session = onnxruntime.InferenceSession(data, options, providers=['CPUExecutionProvider'])
+    session = onnxruntime.InferenceSession(
+        data, options, providers=['CPUExecutionProvider'])
     got = session.run(None, {k:v.numpy() for k,v in args.items()})
     for o,g,w in zip(session.get_outputs(), got, want if isinstance(want, tuple) else (want,)):
-        off = (torch.from_numpy(g)-w).abs().max().item() if tuple(g.shape)==tuple(w.shape) else float('inf')
-        if not off <= 1e-3*max(1, w.abs().max().item()): # which rounding stays far from, and a wrong graph exceeds
-            raise RuntimeError(f"ONNX Runtime's {o.name} differs from PyTorch's by {off:.2g}: this model cannot be exported so")
+        off = (
+            (torch.from_numpy(g) - w).abs().max().item()
+            if tuple(g.shape) == tuple(w.shape) else float('inf'))
+        if not off <= 1e-3 * max(
+            1, w.abs().max().item()
+        ):  # which rounding stays far from, and a wrong graph exceeds
+            raise RuntimeError(
+                f"ONNX Runtime's {o.name} differs from PyTorch's by {off:.2g}: this "
+                "model cannot be exported so")
 
 # %% ../nbs/61_export.ipynb #c32
 def export_model(
     path, # Where: `*.onnx` or `*.pt2`
     model, # A forecaster or a ConvLSTM; it is not changed
-    form:str=None, # `'forecast'`, `'stream'`, `'read'` or `'next'` of a forecaster, `'sequence'` or `'step'` of a ConvLSTM; the first if None
+    # `'forecast'`, `'stream'`, `'read'` or `'next'` of a forecaster, `'sequence'` or
+    # `'step'` of a ConvLSTM; the first if None
+    form:str=None,
     *,
     scaling=None, # The Scaling of its training, to take and give physical units
     fill:float=0., # What takes the place of NaN after scaling, as in training
@@ -393,30 +503,47 @@ def export_model(
     "Write a model as one file that runs without this library"
     path = Path(path)
     check_choice('suffix of path', path.suffix, ['.onnx','.pt2'])
-    if path.exists() and not check_bool('force', force): raise arg_error('path', 'a new file', f"{str(path)!r}, which exists", 'say `force=True` to replace it', FileExistsError)
+    if path.exists() and not check_bool('force', force):
+        raise arg_error(
+            'path', 'a new file', f"{str(path)!r}, which exists",
+            'say `force=True` to replace it', FileExistsError)
     if path.suffix=='.onnx': _need_onnx()
-    f = _build_form(model, form, scaling=scaling, fill=fill, mask=check_bool('mask', mask))
+    f = _build_form(
+        model, form, scaling=scaling, fill=fill, mask=check_bool('mask', mask))
     program = trace(f)
     p    = getattr(f.model, 'patch_size', 1)
-    args = _example(f, batch=3, time=1+_least_known(f), horizon=2, height=4*p, width=7*p-(p>1), depth=4, length=5)
+    args = _example(
+        f, batch=3, time=1 + _least_known(f), horizon=2, height=4 * p,
+        width=7 * p - (p > 1), depth=4, length=5)
     want = program.module()(**args) # which fails where a size was fixed
-    data = _pt2_bytes(f, program) if path.suffix=='.pt2' else _to_onnx(f, program).SerializeToString()
+    data = (
+        _pt2_bytes(f, program) if path.suffix == '.pt2'
+        else _to_onnx(f, program).SerializeToString())
     if path.suffix=='.onnx': _check_onnx(data, args, want)
     with atomic_path(path) as part: part.write_bytes(data)
 
 def _need_onnx():
     "Say what to install where something is missing"
-    try: import onnx, onnxruntime, onnxscript
-    except ImportError as e: raise ImportError(f"an `.onnx` file needs onnx, onnxscript and onnxruntime: pip install 'convlstm_nb[onnx]' ({e})") from None
+    try:
+        import onnx, onnxruntime, onnxscript
+    except ImportError as e:
+        raise ImportError(
+            "an `.onnx` file needs onnx, onnxscript and onnxruntime: pip install "
+            f"'convlstm_nb[onnx]' ({e})") from None
 
 def _pt2_bytes(
     form, # From _build_form
     program, # Its trace
 )->bytes:
     "The trace as a file, with no names of files of this machine"
-    for g in [m for m in program.graph_module.modules() if isinstance(m, torch.fx.GraphModule)]:
+    for g in [
+        m for m in program.graph_module.modules() if isinstance(m, torch.fx.GraphModule)
+    ]:
         for n in g.graph.nodes:
-            for k in ('stack_trace','nn_module_stack','source_fn_stack','custom'): n.meta.pop(k, None)
+            for k in ('stack_trace', 'nn_module_stack', 'source_fn_stack', 'custom'):
+                n.meta.pop(k, None)
     out = io.BytesIO()
-    torch.export.save(program, out, extra_files={'convlstm_nb.json': json.dumps(_describe_form(form))})
+    torch.export.save(
+        program, out, extra_files={'convlstm_nb.json': json.dumps(_describe_form(form))}
+    )
     return out.getvalue()

@@ -40,16 +40,24 @@ def gate_maps(
     model.eval()
     try:
         if isinstance(model, ConvLSTM): return _stacked(_run(model, x)[0])
-        if getattr(type(model), 'advance', None) is not EncoderForecaster.advance: # another reads other frames
-            raise arg_error('model', 'a ConvLSTM or an EncoderForecaster', type(model).__name__, error=TypeError)
-        z,z_ahead   = model.check_covariates(covariates, x, horizon := model.check(x, horizon))
+        if (
+            getattr(type(model), 'advance', None) is not EncoderForecaster.advance
+        ):  # another reads other frames
+            raise arg_error(
+                'model', 'a ConvLSTM or an EncoderForecaster', type(model).__name__,
+                error=TypeError)
+        z, z_ahead = model.check_covariates(
+            covariates, x, horizon := model.check(x, horizon))
         known,state = _run(model.encoder, model.patches(x, z))
-        ahead,_     = _run(model.forecaster, None if z_ahead is None else model.patches(z_ahead), state, horizon)
+        ahead, _ = _run(
+            model.forecaster, None if z_ahead is None else model.patches(z_ahead),
+            state, horizon)
         return _stacked([k+a for k,a in zip(known, ahead)])
     finally: model.train(training)
 
 def _run(layer, x, state=None, steps=None):
-    if layer.bidirectional or not layer.batch_first: raise arg_error('model', 'of one direction, with `batch_first=True`', layer)
+    if layer.bidirectional or not layer.batch_first:
+        raise arg_error('model', 'of one direction, with `batch_first=True`', layer)
     frames = [None]*steps if x is None else x.unbind(1)
     kept,last = [],[]
     for l,cell in enumerate(layer.cells):
@@ -62,10 +70,15 @@ def _run(layer, x, state=None, steps=None):
         last.append(now)
     return kept,last
 
-def _stacked(layers): return [{k: torch.stack([step[k] for step in steps], 1) for k in steps[0]} for steps in layers]
+def _stacked(layers):
+    return [
+        {k: torch.stack([step[k] for step in steps], 1) for k in steps[0]}
+        for steps in layers]
 
 # %% ../nbs/63_inspect.ipynb #c17
-_GATES = dict(i='input gate', f='forget gate', o='output gate', g='candidate', c='memory', h='output')
+_GATES = dict(
+    i='input gate', f='forget gate', o='output gate', g='candidate', c='memory',
+    h='output')
 
 def _busiest_channel(
     maps:dict,    # One layer's, as from gate_maps
@@ -86,13 +99,17 @@ def show_gates(
     for k in gates: check_choice('gates', k, tuple(_GATES))
     if channel is None: channel = _busiest_channel(maps, sample)
     _,T,C,h,w = maps['c'].shape
-    if check_int('channel', channel, 0) >= C: raise arg_error('channel', f"less than {C}, the layer's channels", channel)
+    if check_int('channel', channel, 0) >= C:
+        raise arg_error('channel', f"less than {C}, the layer's channels", channel)
     with figure_style():
         axs = strip_axes(len(gates), T, h, w)
-        for ax,k in zip(axs, gates):
-            m   = maps[k][sample]
-            top = max(m[:,channel].abs().max().item(), 1e-9)
-            show_frames(m, channel=channel, limits=dict(c=(-top,top), g=(-1,1), h=(-1,1)).get(k, (0,1)), labels=labels, ax=ax)
+        for ax, k in zip(axs, gates):
+            m = maps[k][sample]
+            top = max(m[:, channel].abs().max().item(), 1e-9)
+            show_frames(
+                m, channel=channel,
+                limits=dict(c=(-top, top), g=(-1, 1), h=(-1, 1)).get(k, (0, 1)),
+                labels=labels, ax=ax)
             ax.set_ylabel(_GATES[k], rotation=0, ha='right', va='center')
         axs[0].figure.suptitle(title or f"Channel {channel}")
     return axs[0].figure

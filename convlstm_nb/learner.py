@@ -22,7 +22,8 @@ from .losses import FrameBCE, FrameMSE, sequence_cross_entropy
 from .metrics import ForecastScores, frame_mae, frame_mse
 from .models.forecaster import EncoderForecaster, Forecaster
 from .dataloaders import frames_of
-from .callbacks import ForecastHorizon, FreshSequences, ResetState, SkipNonFinite, evaluating, peers
+from .callbacks import (
+    ForecastHorizon, FreshSequences, ResetState, SkipNonFinite, evaluating, peers)
 
 # %% ../nbs/42_learner.ipynb #c11
 def target_mean(
@@ -31,8 +32,12 @@ def target_mean(
 )->torch.Tensor: # `(C,)`
     "Mean of the training targets, for each channel"
     ds = dls.train_ds
-    known  = lambda y: y.where(y.isfinite(), torch.nan).nanmean((-1,-2)) # missing pixels do not count
-    frames = torch.stack([known(frames_of(ds[i][-1]).as_subclass(torch.Tensor)) for i in range(min(n, len(ds)))])
+    # missing pixels do not count
+    known  = lambda y: y.where(y.isfinite(), torch.nan).nanmean((-1,-2))
+    frames = torch.stack(
+        [
+            known(frames_of(ds[i][-1]).as_subclass(torch.Tensor))
+            for i in range(min(n, len(ds)))])
     return frames.flatten(0,1).nanmean(0) # (n,T,C) -> (C,)
 
 # %% ../nbs/42_learner.ipynb #c11s1
@@ -41,7 +46,9 @@ def channels(
 )->dict: # `in_channels`, `out_channels`, and `covariates` if there are any
     "How many channels the frames have, as a forecaster's arguments"
     x,*z,y = map(frames_of, dls.train_ds[0])
-    return dict(in_channels=x.shape[1], out_channels=y.shape[1], **(dict(covariates=z[0].shape[1]) if z else {}))
+    return dict(
+        in_channels=x.shape[1], out_channels=y.shape[1],
+        **(dict(covariates=z[0].shape[1]) if z else {}))
 
 # %% ../nbs/42_learner.ipynb #c14
 class SequenceLearner(Learner):
@@ -55,19 +62,29 @@ class SequenceLearner(Learner):
         try: super()._with_events(f, event_type, ex, final)
         except BaseException:
             self.logger = logger
-            for cb in self.cbs.sorted('order'): getattr(type(cb), 'after_exception', noop)(cb)
+            for cb in self.cbs.sorted('order'):
+                getattr(type(cb), 'after_exception', noop)(cb)
             self._end_cleanup()
             raise
         finally: self.fitting,self.first_epoch = False,0
 
     def _do_fit(self):
-        if num_distrib() > 1 and peers(self).size < 2: raise arg_error('learn', 'within `learn.distrib_ctx()` where several processes run', 'one outside')
-        if self.first_epoch and (bar := getattr(getattr(self, 'progress', None), 'mbar', None)): bar.update(0) # it counts from there
-        for self.epoch in range(self.first_epoch, self.n_epoch): self._with_events(self._do_epoch, 'epoch', CancelEpochException)
+        if num_distrib() > 1 and peers(self).size < 2:
+            raise arg_error(
+                'learn', 'within `learn.distrib_ctx()` where several processes run',
+                'one outside')
+        # it counts from there
+        if self.first_epoch and (
+            bar := getattr(getattr(self, 'progress', None), 'mbar', None)):
+            bar.update(0)
+        for self.epoch in range(self.first_epoch, self.n_epoch):
+            self._with_events(self._do_epoch, 'epoch', CancelEpochException)
 
     def batches(self): return enumerate(self.dl)
 
-    def to_detach(self, b, cpu=True, gather=False): return to_detach(b, cpu, gather=False) # what this process has
+    # what this process has
+    def to_detach(self, b, cpu=True, gather=False):
+        return to_detach(b, cpu, gather=False)
 
     def all_batches(self):
         self.n_iter = len(self.dl)
@@ -87,7 +104,9 @@ def convlstm_learner(
     model=None, # A forecaster; a new EncoderForecaster for these data if None
     *,
     loss_func=None, # By default the one that fits `model.output`
-    metrics:list=None, # By default squared and absolute error per frame, and the cross-entropy per sequence
+    # By default squared and absolute error per frame, and the cross-entropy per
+    # sequence
+    metrics:list=None,
     cbs=None, # More callbacks, one or a list
     clip:float=1.0, # Largest norm of the gradient
     learner_kwargs:dict=None, # Other arguments of fastai's `Learner`
@@ -98,9 +117,15 @@ def convlstm_learner(
     elif kwargs: raise arg_error('model', f"None where its arguments are given ({', '.join(kwargs)})", type(model).__name__)
     else: _check_channels(dls, model)
     if loss_func is None: loss_func = LOSSES[model.output]()
-    if metrics is None: metrics = _frame_scores(loss_func) + [sequence_cross_entropy]*(loss_func.output=='sigmoid')
-    ours = [ForecastHorizon(), ResetState(), FreshSequences(), SkipNonFinite(), GradientClip(clip)]
-    return SequenceLearner(dls, model, loss_func, metrics=metrics, cbs=ours + list(L(cbs)), **(learner_kwargs or {}))
+    if metrics is None:
+        metrics = _frame_scores(loss_func) + [sequence_cross_entropy] * (
+            loss_func.output == 'sigmoid')
+    ours = [
+        ForecastHorizon(), ResetState(), FreshSequences(), SkipNonFinite(),
+        GradientClip(clip)]
+    return SequenceLearner(
+        dls, model, loss_func, metrics=metrics, cbs=ours + list(L(cbs)),
+        **(learner_kwargs or {}))
 
 def _new_forecaster(
     dls, # DataLoaders of `(known,next)`
@@ -116,7 +141,10 @@ def _check_channels(
     "Refuse a forecaster that was made for other frames, or without the covariates that there are"
     if not isinstance(model, Forecaster) or not hasattr(dls.train_ds, '__len__'): return
     for k,want in (dict(covariates=0) | channels(dls)).items():
-        if (got := getattr(model, k))!=want: raise arg_error(f'model: {k}', f"{want}, as the data have", got, f"make the model with `{k}={want}`")
+        if (got := getattr(model, k)) != want:
+            raise arg_error(
+                f'model: {k}', f"{want}, as the data have", got,
+                f"make the model with `{k}={want}`")
 
 # %% ../nbs/42_learner.ipynb #c30
 class ForecastMetric(Metric):
@@ -130,11 +158,16 @@ class ForecastMetric(Metric):
     @property
     def name(self): return self._name
     def reset(self): self.scores = ForecastScores({self._name:self.score})
-    def accumulate(self, learn): self.scores.update(self.to_units(learn.loss_func.activation(learn.pred)), self.to_units(learn.y))
+    def accumulate(self, learn):
+        self.scores.update(
+            self.to_units(learn.loss_func.activation(learn.pred)),
+            self.to_units(learn.y))
 
     @property
     def value(self):
-        values = [v for v in self.scores.compute()[self._name] if v is not None] if self.scores.count else []
+        values = (
+            [v for v in self.scores.compute()[self._name] if v is not None]
+            if self.scores.count else [])
         return sum(values)/len(values) if values else math.nan
 
 # %% ../nbs/42_learner.ipynb #c33
@@ -143,18 +176,28 @@ def forecast(
     model, # A forecaster
     x, # Known frames, `(T,C,H,W)` or `(B,T,C,H,W)`
     horizon:int=10, # Frames to forecast
-    covariates=None, # Of all `T+horizon` frames, `(T+horizon,n,H,W)` or `(B,T+horizon,n,H,W)`, or a map `(n,H,W)`
+    # Of all `T+horizon` frames, `(T+horizon,n,H,W)` or `(B,T+horizon,n,H,W)`, or a map
+    # `(n,H,W)`
+    covariates=None,
     bs:int=32, # Sequences at a time
 )->torch.Tensor: # Frames on the CPU, `(horizon,C,H,W)` or `(B,horizon,C,H,W)`
     "Forecast frames from frames"
-    if not hasattr(model, 'predict'): raise arg_error('model', 'a forecaster, with a `predict`', type(model).__name__, error=TypeError)
-    if not isinstance(x, torch.Tensor): raise arg_error('x', 'a tensor', type(x).__name__, error=TypeError)
+    if not hasattr(model, 'predict'):
+        raise arg_error(
+            'model', 'a forecaster, with a `predict`', type(model).__name__,
+            error=TypeError)
+    if not isinstance(x, torch.Tensor):
+        raise arg_error('x', 'a tensor', type(x).__name__, error=TypeError)
     x = x.as_subclass(torch.Tensor)
-    if x.dim() not in (4,5): raise arg_error('x', '(T,C,H,W) or (B,T,C,H,W)', f"shape {tuple(x.shape)}")
+    if x.dim() not in (4, 5):
+        raise arg_error('x', '(T,C,H,W) or (B,T,C,H,W)', f"shape {tuple(x.shape)}")
     like,one = next(model.parameters()),x.dim()==4
     xs    = (x[None] if one else x).split(check_int('bs', bs))
     zs    = split_covariates(covariates, xs, like)
-    with evaluating(model): ys = [model.predict(b.to(like.device), horizon, **z).cpu() for b,z in zip(xs, zs)]
+    with evaluating(model):
+        ys = [
+            model.predict(b.to(like.device), horizon, **z).cpu() for b, z in zip(xs, zs)
+        ]
     return torch.cat(ys)[0] if one else torch.cat(ys)
 
 # %% ../nbs/42_learner.ipynb #c33s1
@@ -168,14 +211,18 @@ def split_covariates(
     z = torch.as_tensor(covariates).as_subclass(torch.Tensor).to(like)
     if z.dim()==4: z = z[None]
     own = z.dim()==5 and len(z)==sum(map(len, xs)) # or one for all
-    return [dict(covariates=p) for p in (z.split([len(x) for x in xs]) if own else [z]*len(xs))]
+    return [
+        dict(covariates=p)
+        for p in (z.split([len(x) for x in xs]) if own else [z] * len(xs))]
 
 # %% ../nbs/42_learner.ipynb #c33s2
 @patch
 def forecast(self:Learner,
     x, # Known frames, `(T,C,H,W)` or `(B,T,C,H,W)`
     horizon:int=10, # Frames to forecast
-    covariates=None, # Of all `T+horizon` frames, `(T+horizon,n,H,W)` or `(B,T+horizon,n,H,W)`, or a map `(n,H,W)`
+    # Of all `T+horizon` frames, `(T+horizon,n,H,W)` or `(B,T+horizon,n,H,W)`, or a map
+    # `(n,H,W)`
+    covariates=None,
     bs:int=32, # Sequences at a time
 )->torch.Tensor: # Frames on the CPU, `(horizon,C,H,W)` or `(B,horizon,C,H,W)`
     "Forecast frames from frames"

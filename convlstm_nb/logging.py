@@ -17,16 +17,23 @@ def _hyperparameters(
     more:dict=None, # What else to tell; nested dicts are flattened
 )->dict: # Names to numbers and strings
     "What a training is made of"
-    known = dict(epochs=learn.n_epoch, batch_size=learn.dls.bs, loss=named(learn.loss_func), optimizer=named(learn.opt_func),
-                 model=type(learn.model).__name__, parameters=sum(p.numel() for p in learn.model.parameters()))
+    known = dict(
+        epochs=learn.n_epoch, batch_size=learn.dls.bs, loss=named(learn.loss_func),
+        optimizer=named(learn.opt_func), model=type(learn.model).__name__,
+        parameters=sum(p.numel() for p in learn.model.parameters()))
     simple = lambda v: v if isinstance(v, (bool,int,float,str)) else str(v)
-    return {k:simple(v) for k,v in {**known, **flat(more or {})}.items() if v is not None}
+    return {
+        k: simple(v) for k, v in {**known, **flat(more or {})}.items() if v is not None}
 
 # %% ../nbs/45_logging.ipynb #c14
 def _summary_writer():
     "PyTorch's writer of TensorBoard files"
-    try: from torch.utils.tensorboard import SummaryWriter
-    except ImportError as e: raise ImportError(f"`TensorBoard` needs tensorboard: pip install 'convlstm_nb[tensorboard]' ({e})") from None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as e:
+        raise ImportError(
+            "`TensorBoard` needs tensorboard: pip install 'convlstm_nb[tensorboard]' "
+            f"({e})") from None
     return SummaryWriter
 
 # %% ../nbs/45_logging.ipynb #c15
@@ -38,14 +45,18 @@ class TensorBoard(ForecastPicture):
         **kwargs # `predict` and `channel`, as in ForecastPicture
     ):
         super().__init__(folder, **kwargs)
-        self.hparams,self.Writer,self.writer,self.before = hparams,_summary_writer(),None,0
+        self.hparams, self.Writer, self.writer, self.before = (
+            hparams, _summary_writer(), None, 0)
 
     def before_fit(self):
-        self.run = getattr(self.learn, 'fitting', True) and not hasattr(self.learn, 'lr_finder') and not peers(self.learn).rank
+        self.run = (
+            getattr(self.learn, 'fitting', True)
+            and not hasattr(self.learn, 'lr_finder') and not peers(self.learn).rank)
 
     def before_train(self):
         if self.writer: return
-        self.writer = self.Writer(self.folder, purge_step=self.step+1 if self.step else 0)
+        self.writer = self.Writer(
+            self.folder, purge_step=self.step + 1 if self.step else 0)
         _write_hparams(self.writer, _hyperparameters(self.learn, self.hparams))
 
     @property
@@ -55,15 +66,19 @@ class TensorBoard(ForecastPicture):
         if not self.training: return
         self.writer.add_scalar('batch/loss', float(self.loss.detach()), self.step)
         for k in ('lr','mom'):
-            if k in self.opt.hypers[0]: self.writer.add_scalar(f'batch/{k}', self.opt.hypers[0][k], self.step)
+            if k in self.opt.hypers[0]:
+                self.writer.add_scalar(f'batch/{k}', self.opt.hypers[0][k], self.step)
 
     def after_epoch(self):
-        for name,value in zip(self.recorder.metric_names[1:-1], self.recorder.log[1:-1]):
-            if value is not None: self.writer.add_scalar(f'epoch/{name}', value, self.step)
+        for name, value in zip(
+            self.recorder.metric_names[1:-1], self.recorder.log[1:-1]):
+            if value is not None:
+                self.writer.add_scalar(f'epoch/{name}', value, self.step)
         self.writer.add_figure('forecast', self.figure(), self.step)
 
     def after_fit(self):       self.close()
-    def after_exception(self): self.close() # an error or Ctrl-C, which a SequenceLearner tells of
+    # an error or Ctrl-C, which a SequenceLearner tells of
+    def after_exception(self): self.close()
 
     def close(self):
         if not self.writer: return
@@ -81,4 +96,5 @@ def _write_hparams(
 ):
     "Write hyperparameters into the same file, rather than into a run of their own as `add_hparams` does"
     from torch.utils.tensorboard.summary import hparams as as_summaries
-    for summary in as_summaries(hparams, {'epoch/valid_loss':0.}): writer.file_writer.add_summary(summary)
+    for summary in as_summaries(hparams, {'epoch/valid_loss': 0.0}):
+        writer.file_writer.add_summary(summary)

@@ -14,7 +14,8 @@ from fastcore.meta import delegates
 from .checks import arg_error, check_choice, check_int
 
 # %% ../nbs/20_losses.ipynb #c9
-def _plain(t): return t if type(t) is torch.Tensor else t.as_subclass(torch.Tensor)  # fastai's tensor types do not mix
+# fastai's tensor types do not mix
+def _plain(t): return t if type(t) is torch.Tensor else t.as_subclass(torch.Tensor)
 
 def paired(
     pred,               # Forecast, `(B,T,C,H,W)`
@@ -23,8 +24,10 @@ def paired(
 ): # `(pred,target)` as plain tensors, in float32 or wider
     "Check that `pred` and `target` have one shape, and return them ready for sums"
     if pred.shape != target.shape:
-        raise arg_error(name, f"of the shape of `target`, {tuple(target.shape)}", tuple(pred.shape))
-    dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
+        raise arg_error(
+            name, f"of the shape of `target`, {tuple(target.shape)}", tuple(pred.shape))
+    dtype = torch.promote_types(
+        torch.promote_types(pred.dtype, target.dtype), torch.float32)
     return tuple(_plain(t).to(dtype) for t in (pred,target))
 
 # %% ../nbs/20_losses.ipynb #c13
@@ -52,17 +55,20 @@ def sequence_cross_entropy(
 def _leads(weights):
     "Weights of the lead times, scaled to a mean of 1"
     w = torch.as_tensor(weights, dtype=torch.float32)
-    if w.dim()!=1 or not (w>=0).all() or not 0<w.sum()<torch.inf:
-        raise arg_error('lead_weights', 'a list of numbers from 0 up, not all 0', weights)
+    if w.dim() != 1 or not (w >= 0).all() or not 0 < w.sum() < torch.inf:
+        raise arg_error(
+            'lead_weights', 'a list of numbers from 0 up, not all 0', weights)
     return w/w.mean()
 
 class FrameLoss(nn.Module):
     "A loss between a forecast and its target, with the `output` function that turns the forecast into frames"
     output = 'identity'
     def __init__(self,
-        reduction:str='mean',   # 'mean' over all pixels that were seen, 'sum', or 'none' to keep each pixel's
+        # 'mean' over all pixels that were seen, 'sum', or 'none' to keep each pixel's
+        reduction:str='mean',
         *,
-        weight=None,            # Function of the target: how much each pixel counts, a BalancedWeight say
+        # Function of the target: how much each pixel counts, a BalancedWeight say
+        weight=None,
         lead_weights:list=None, # How much each lead time counts; all the same if None
     ):
         super().__init__()
@@ -81,23 +87,31 @@ class FrameLoss(nn.Module):
         if self.lead_weights is not None: error = error*self.leads(error)
         error = torch.where(counts, error, 0.)
         if self.reduction=='none': return error
-        return error.sum() if self.reduction=='sum' else error.sum()/counts.sum().clamp(min=1)
+        return (
+            error.sum() if self.reduction == 'sum'
+            else error.sum() / counts.sum().clamp(min=1))
 
     def counts(self, seen): return seen # where there is an error to count
     def decodes(self, frames): return frames
     def activation(self, pred):
-        return pred.to(torch.promote_types(pred.dtype, torch.float32)).sigmoid() if self.output=='sigmoid' else pred
+        return (
+            pred.to(torch.promote_types(pred.dtype, torch.float32)).sigmoid()
+            if self.output == 'sigmoid' else pred)
 
     def leads(self, error):
         w = self.lead_weights
-        if len(w) != error.shape[1]: raise arg_error('lead_weights', f"one number for each of the {error.shape[1]} frames", len(w))
+        if len(w) != error.shape[1]:
+            raise arg_error(
+                'lead_weights', f"one number for each of the {error.shape[1]} frames",
+                len(w))
         return w.to(error.device).view(1, -1, *[1]*(error.dim()-2))
 
 # %% ../nbs/20_losses.ipynb #c27
 class FrameBCE(FrameLoss):
     "Binary cross-entropy of logits, per pixel; the frames are their sigmoid"
     output = 'sigmoid'
-    def error(self, logits, target, seen): return F.binary_cross_entropy_with_logits(logits, target, reduction='none')
+    def error(self, logits, target, seen):
+        return F.binary_cross_entropy_with_logits(logits, target, reduction='none')
 
 # %% ../nbs/20_losses.ipynb #c32
 class _OfFrames(FrameLoss):
@@ -122,11 +136,13 @@ class FrameFocal(FrameLoss):
     output = 'sigmoid'
     @delegates(FrameLoss)
     def __init__(self, reduction='mean',
-        gamma:float=2., # How little a pixel counts that is right; 0 is plain cross-entropy
+        # How little a pixel counts that is right; 0 is plain cross-entropy
+        gamma:float=2.,
         **kwargs
     ):
         super().__init__(reduction, **kwargs)
-        if not 0 <= gamma < torch.inf: raise arg_error('gamma', 'a number from 0 up', gamma)
+        if not 0 <= gamma < torch.inf:
+            raise arg_error('gamma', 'a number from 0 up', gamma)
         self.gamma = gamma
 
     def error(self, logits, target, seen):
@@ -138,12 +154,20 @@ class BalancedWeight:
     "How much a pixel counts, by the thresholds that its target reaches (Shi et al. 2017, section 3.2)"
     def __init__(self,
         thresholds=(2,5,10,30), # In physical units, ascending; mm/h here
-        weights=(1,2,5,10,30),  # Below the first threshold, from the first on, from the second on, ...
-        to_units=None,          # Function from the target's units to physical ones; they are the same if None
+        # Below the first threshold, from the first on, from the second on, ...
+        weights=(1,2,5,10,30),
+        # Function from the target's units to physical ones; they are the same if None
+        to_units=None,
     ):
-        t,w = torch.tensor(thresholds, dtype=torch.float32),torch.tensor(weights, dtype=torch.float32)
-        if not (t.diff()>0).all(): raise arg_error('thresholds', 'ascending', thresholds)
-        if len(w) != len(t)+1 or not (w>=0).all(): raise arg_error('weights', f"{len(t)+1} numbers from 0 up, one more than thresholds", weights)
+        t, w = (
+            torch.tensor(thresholds, dtype=torch.float32),
+            torch.tensor(weights, dtype=torch.float32))
+        if not (t.diff() > 0).all():
+            raise arg_error('thresholds', 'ascending', thresholds)
+        if len(w) != len(t) + 1 or not (w >= 0).all():
+            raise arg_error(
+                'weights', f"{len(t) + 1} numbers from 0 up, one more than thresholds",
+                weights)
         self.thresholds,self.weights,self.to_units = t,w,to_units
 
     def __call__(self, target): # What happened
@@ -156,7 +180,8 @@ class BalancedWeight:
 def _blur(x, window, sigma=1.5):
     "Mean over each window that fits, weighted by a Gaussian: `(N,H,W)` -> `(N,H-window+1,W-window+1)`"
     def weights(n): # (n,n-window+1): a column for each window; a product of matrices is several times faster than a convolution of one channel
-        at = torch.arange(n, device=x.device, dtype=x.dtype)[:,None] - torch.arange(n-window+1, device=x.device)
+        at = torch.arange(n, device=x.device, dtype=x.dtype)[:, None] - torch.arange(
+            n - window + 1, device=x.device)
         g  = torch.exp(-.5*((at-(window-1)/2)/sigma)**2)*((0<=at) & (at<window))
         return g/g.sum(0)
     return weights(x.shape[-2]).T @ x @ weights(x.shape[-1])
@@ -168,12 +193,17 @@ def ssim_map(
     window:int=11,       # Side of the window
 ): # `(...,H-window+1,W-window+1)`
     "Structural similarity of each window that fits into the frame"
-    if min(target.shape[-2:]) < window: raise arg_error('window', f"at most the frame's side, {tuple(target.shape[-2:])}", window)
+    if min(target.shape[-2:]) < window:
+        raise arg_error(
+            'window', f"at most the frame's side, {tuple(target.shape[-2:])}", window)
     lead,(x,y) = target.shape[:-2],(t.flatten(0,-3) for t in (pred,target))
-    level = y.detach().mean((-1,-2), keepdim=True)  # differences of squares of large numbers would lose everything
+    # differences of squares of large numbers would lose everything
+    level = y.detach().mean((-1,-2), keepdim=True)
     u,v   = x-level,y-level
     mu,mv = _blur(u, window),_blur(v, window)
-    uu,vv,uv = _blur(u*u, window)-mu*mu, _blur(v*v, window)-mv*mv, _blur(u*v, window)-mu*mv
+    uu, vv, uv = (
+        _blur(u * u, window) - mu * mu, _blur(v * v, window) - mv * mv,
+        _blur(u * v, window) - mu * mv)
     mx,my,c1,c2 = mu+level,mv+level,(.01*data_range)**2,(.03*data_range)**2
     ssim = (2*mx*my+c1)*(2*uv+c2)/((mx*mx+my*my+c1)*(uu+vv+c2))
     return ssim.unflatten(0, lead)
@@ -184,7 +214,10 @@ def whole_windows(
     window:int, # Side of the window
 ): # bool, `(...,H-window+1,W-window+1)`
     "Where a window has seen all of its pixels"
-    return F.max_pool2d((~seen).flatten(0,-3).float(), window, stride=1).unflatten(0, seen.shape[:-2])==0
+    return (
+        F.max_pool2d((~seen).flatten(0, -3).float(), window, stride=1).unflatten(
+            0, seen.shape[:-2])
+        == 0)
 
 # %% ../nbs/20_losses.ipynb #c52s1
 class FrameSSIM(_OfFrames):
@@ -197,7 +230,8 @@ class FrameSSIM(_OfFrames):
     ):
         super().__init__(reduction, **kwargs)
         if not check_int('window', window)%2: raise arg_error('window', 'odd', window)
-        if not 0 < data_range < torch.inf: raise arg_error('data_range', 'a number above 0', data_range)
+        if not 0 < data_range < torch.inf:
+            raise arg_error('data_range', 'a number above 0', data_range)
         self.data_range,self.window = data_range,window
 
     def _centred(self, x): return F.pad(x, [self.window//2]*4)
@@ -212,10 +246,11 @@ class FrameGDL(_OfFrames):
     def error(self, pred, target, seen):
         pred,total = self.activation(pred),0.
         for d in range(3, target.dim()):
-            cut  = lambda t: (t.narrow(d, 1, t.shape[d]-1), t.narrow(d, 0, t.shape[d]-1))
-            (p1,p0),(y1,y0),(s1,s0) = cut(pred),cut(target),cut(seen)
-            step = torch.where(s1&s0, ((y1-y0).abs()-(p1-p0).abs()).abs(), 0.)
-            total = total + F.pad(step, [0,0]*(target.dim()-1-d) + [1,0])
+            cut = lambda t: (
+                t.narrow(d, 1, t.shape[d] - 1), t.narrow(d, 0, t.shape[d] - 1))
+            (p1, p0), (y1, y0), (s1, s0) = cut(pred), cut(target), cut(seen)
+            step = torch.where(s1 & s0, ((y1 - y0).abs() - (p1 - p0).abs()).abs(), 0.0)
+            total = total + F.pad(step, [0, 0] * (target.dim() - 1 - d) + [1, 0])
         return total
 
 # %% ../nbs/20_losses.ipynb #c58
@@ -228,9 +263,13 @@ class LossSum(nn.Module):
         super().__init__()
         if not losses: raise arg_error('losses', 'at least one loss', losses)
         if len({l.output for l in losses}) > 1:
-            raise arg_error('losses', 'of one output', [l.output for l in losses], "say `output='sigmoid'` in those of frames")
-        if weights is not None and len(weights)!=len(losses): raise arg_error('weights', f"{len(losses)} numbers", weights)
-        self.losses,self.weights = nn.ModuleList(losses),list(weights or [1.]*len(losses))
+            raise arg_error(
+                'losses', 'of one output', [l.output for l in losses],
+                "say `output='sigmoid'` in those of frames")
+        if weights is not None and len(weights) != len(losses):
+            raise arg_error('weights', f"{len(losses)} numbers", weights)
+        self.losses, self.weights = (
+            nn.ModuleList(losses), list(weights or [1.0] * len(losses)))
 
     @property
     def output(self): return self.losses[0].output
@@ -240,6 +279,7 @@ class LossSum(nn.Module):
     def reduction(self, value):
         for l in self.losses: l.reduction = value
 
-    def forward(self, pred, target): return sum(w*l(pred, target) for w,l in zip(self.weights, self.losses))
+    def forward(self, pred, target):
+        return sum(w * l(pred, target) for w, l in zip(self.weights, self.losses))
     def activation(self, pred): return self.losses[0].activation(pred)
     def decodes(self, frames): return frames

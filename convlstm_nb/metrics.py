@@ -16,36 +16,48 @@ from .checks import atomic_path, arg_error, check_int
 from .losses import observed
 
 # %% ../nbs/21_metrics.ipynb #c7
-def _per_frame(error, seen): return torch.where(seen, error, 0.).sum()/seen.sum().clamp(min=1)*seen[0,0].numel()
+def _per_frame(error, seen):
+    return (
+        torch.where(seen, error, 0.0).sum() / seen.sum().clamp(min=1)
+        * seen[0, 0].numel())
 
 def frame_mse(
     pred,            # Forecast, `(B,T,C,H,W)`
     target,          # What happened, of the same shape; NaN where that is not known
-    activation=None, # Output function to apply to `pred` first, a loss's `activation` say
+    # Output function to apply to `pred` first, a loss's `activation` say
+    activation=None,
 ): # Scalar
     "Squared error summed over the pixels of a frame, averaged over frames"
-    pred,target,seen = observed(pred if activation is None else activation(pred), target)
+    pred, target, seen = observed(
+        pred if activation is None else activation(pred), target)
     return _per_frame((pred-target)**2, seen)
 
 # %% ../nbs/21_metrics.ipynb #c7s1
 def frame_mae(
     pred,            # Forecast, `(B,T,C,H,W)`
     target,          # What happened, of the same shape; NaN where that is not known
-    activation=None, # Output function to apply to `pred` first, a loss's `activation` say
+    # Output function to apply to `pred` first, a loss's `activation` say
+    activation=None,
 ): # Scalar
     "Absolute error summed over the pixels of a frame, averaged over frames"
-    pred,target,seen = observed(pred if activation is None else activation(pred), target)
+    pred, target, seen = observed(
+        pred if activation is None else activation(pred), target)
     return _per_frame((pred-target).abs(), seen)
 
 # %% ../nbs/21_metrics.ipynb #c14
 class Score:
     "A score made of sums over the pixels that were seen"
-    def __init__(self,
-        terms,                # Function `(pred,target)` to a list of maps to sum, or to None where the score means nothing
-        value,                # Function of the number of pixels and the sums
-        mask=None,            # Function of what was seen to where the maps count; the same if None
-        per_frame:bool=False, # Multiply by the pixels of a frame?
-    ): store_attr()
+    def __init__(
+        self,
+        # Function `(pred,target)` to a list of maps to sum, or to None where the score
+        # means nothing
+        terms,
+        value,  # Function of the number of pixels and the sums
+        # Function of what was seen to where the maps count; the same if None
+        mask=None,
+        per_frame: bool = False,  # Multiply by the pixels of a frame?
+    ):
+        store_attr()
 
     def count(self,
         pred,   # Forecast, `(B,T,C,H,W)`
@@ -57,7 +69,8 @@ class Score:
         if terms is None: return None
         where = seen if self.mask is None else self.mask(seen)
         sums  = [where, *(torch.where(where, t.double(), 0.) for t in terms)]
-        return torch.stack([s.double().transpose(0,1).flatten(1).sum(1) for s in sums]).cpu()
+        return torch.stack(
+            [s.double().transpose(0, 1).flatten(1).sum(1) for s in sums]).cpu()
 
     def compute(self,
         sums,   # All that `count` returned, added up
@@ -80,7 +93,8 @@ def _cross_entropies(p, y):
     return [-(y*p.log() + (1-y)*(1-p).log())]
 
 def _pearson(n, p, y, pp, yy, py):
-    def spread(s, ss): return torch.where(n*ss-s*s > 1e-12*n*ss, n*ss-s*s, math.nan) # less is rounding
+    # less is rounding
+    def spread(s, ss): return torch.where(n*ss-s*s > 1e-12*n*ss, n*ss-s*s, math.nan)
     return (n*py-p*y)/(spread(p, pp)*spread(y, yy)).sqrt()
 
 SCORES = {
@@ -94,14 +108,17 @@ SCORES = {
 }
 
 # %% ../nbs/21_metrics.ipynb #c18
-def _double(t): return (t.cpu() if t.device.type=='mps' else t).double()  # Apple's GPUs have no float64
+# Apple's GPUs have no float64
+def _double(t): return (t.cpu() if t.device.type=='mps' else t).double()
 
 class ForecastScores:
     "Scores of a forecast at each lead time, added up over batches"
     def __init__(self,
         scores:dict=None, # `{name: Score}`; the errors per frame of `SCORES` if None
     ):
-        self.scores = {n: SCORES[n] for n in ('mse','mae','bce')} if scores is None else dict(scores)
+        self.scores = (
+            {n: SCORES[n] for n in ('mse', 'mae', 'bce')} if scores is None
+            else dict(scores))
         self.count,self.pixels,self.sums = 0,0,{}
 
     def update(self,
@@ -110,17 +127,26 @@ class ForecastScores:
     ):
         "Add a batch"
         pred,target,seen = observed(_double(pred.detach()), _double(target))
-        new    = {n: self.scores[n].count(pred, target, seen) for n in (self.sums or self.scores)}
+        new = {
+            n: self.scores[n].count(pred, target, seen)
+            for n in (self.sums or self.scores)}
         frames = next((s.shape[1] for s in self.sums.values()), pred.shape[1])
-        if pred.shape[1] != frames: raise arg_error('pred', f"of {frames} frames, as in the batches before", pred.shape[1])
+        if pred.shape[1] != frames:
+            raise arg_error(
+                'pred', f"of {frames} frames, as in the batches before", pred.shape[1])
         self.count  += len(pred)
         self.pixels += target[:,0].numel()
-        self.sums    = {n: s + self.sums.get(n,0) for n,s in new.items() if s is not None}
+        self.sums = {
+            n: s + self.sums.get(n, 0) for n, s in new.items() if s is not None}
 
     def compute(self): # `{'mse': [...], 'mae': [...], ...}`, each a list over lead times
         "The scores of all sequences so far"
-        if not self.count: raise ValueError("there are no scores yet: call `update` with a batch first")
-        return {n: self.scores[n].compute(s, self.pixels/self.count) for n,s in self.sums.items()}
+        if not self.count:
+            raise ValueError(
+                "there are no scores yet: call `update` with a batch first")
+        return {
+            n: self.scores[n].compute(s, self.pixels / self.count)
+            for n, s in self.sums.items()}
 
 # %% ../nbs/21_metrics.ipynb #c33
 def black(
@@ -128,7 +154,8 @@ def black(
     horizon:int, # Frames to forecast
 ): # `(B,horizon,C,H,W)`
     "Forecast that there is nothing"
-    return torch.zeros_like(x[:,:1]).expand(-1, check_int('horizon', horizon), *x.shape[2:])
+    return torch.zeros_like(x[:, :1]).expand(
+        -1, check_int('horizon', horizon), *x.shape[2:])
 
 # %% ../nbs/21_metrics.ipynb #c33s1
 def last_seen(
@@ -161,9 +188,13 @@ class PeriodicPersistence:
         horizon:int, # Frames to forecast
     ): # `(B,horizon,C,H,W)`
         "Forecast the last period"
-        if x.shape[1] < self.period: raise arg_error('period', f"at most {x.shape[1]}, the frames that are known", self.period)
+        if x.shape[1] < self.period:
+            raise arg_error(
+                'period', f"at most {x.shape[1]}, the frames that are known",
+                self.period)
         cycle = x[:,-self.period:]
-        if cycle.isnan().any(): cycle = torch.where(cycle.isnan(), last_seen(x)[:,None], cycle)
+        if cycle.isnan().any():
+            cycle = torch.where(cycle.isnan(), last_seen(x)[:, None], cycle)
         return cycle[:,torch.arange(check_int('horizon', horizon))%self.period]
 
 # %% ../nbs/21_metrics.ipynb #c39
@@ -182,7 +213,8 @@ class MeanFrame:
         for _,y in batches:
             y = _double(y.as_subclass(torch.Tensor)).cpu()
             count,total = count + (~y.isnan()).sum((0,1)), total + y.nansum((0,1))
-        if isinstance(count, int): raise arg_error('batches', 'at least one batch', 'none')
+        if isinstance(count, int):
+            raise arg_error('batches', 'at least one batch', 'none')
         mean = total/count
         return cls(torch.where(mean.isnan(), mean.nanmean().nan_to_num(), mean).float())
 
@@ -195,7 +227,9 @@ class MeanFrame:
         return frame.expand(len(x), check_int('horizon', horizon), *frame.shape)
 
 # %% ../nbs/21_metrics.ipynb #c44
-TRIVIAL = ('black','mean','climatology','persistence','periodic','advection','lagrangian')
+TRIVIAL = (
+    'black', 'mean', 'climatology', 'persistence', 'periodic', 'advection',
+    'lagrangian')
 
 def trivial_forecasts(
     batches, # Training data, for the mean image: iterable of `(x,y)`
@@ -206,7 +240,8 @@ def trivial_forecasts(
 # %% ../nbs/21_metrics.ipynb #c46
 @torch.no_grad()
 def score_forecasts(
-    forecasts:dict,   # `{name: fn(x, horizon)}`, each returning frames `(B,horizon,C,H,W)`
+    # `{name: fn(x, horizon)}`, each returning frames `(B,horizon,C,H,W)`
+    forecasts:dict,
     batches,          # Iterable of `(x,y)`: known frames and what happened next
     scores:dict=None, # `{name: Score}`; the errors per frame of `SCORES` if None
 )->dict: # `{name: {score: [one value for each lead time]}}`
@@ -216,20 +251,26 @@ def score_forecasts(
         for name,fn in forecasts.items():
             pred = fn(x, y.shape[1])
             want = f"functions that return the shape of `y`, {tuple(y.shape)}"
-            if pred.shape != y.shape: raise arg_error('forecasts', want, f"{tuple(pred.shape)} from {name!r}")
+            if pred.shape != y.shape:
+                raise arg_error('forecasts', want, f"{tuple(pred.shape)} from {name!r}")
             totals[name].update(pred, y)
     return {name: s.compute() for name,s in totals.items()}
 
 # %% ../nbs/21_metrics.ipynb #c52
 _SCORE_TITLES = {
-    'mse':'Squared error per frame (sum over pixels)', 'mae':'Absolute error per frame (sum over pixels)',
-    'bce':'Binary cross-entropy per frame (sum over pixels)',
-    'rmse':'Root mean square error', 'mse_pixel':'Squared error per pixel', 'mae_pixel':'Absolute error per pixel',
-    'mse_scaled':'Squared error per pixel, as the model sees the data', 'corr':'Correlation',
-    'ssim':'Structural similarity, data range', 'psnr':'Peak signal-to-noise ratio in dB, data range',
-    'csi':'Critical success index at', 'pod':'Probability of detection at', 'far':'False alarm ratio at',
-    'hss':'Heidke skill score at', 'fss':'Fractions skill score at'}
-PERFECT = dict(corr=1, ssim=1, psnr=math.inf, csi=1, pod=1, hss=1, fss=1) # 0 for all others
+    'mse': 'Squared error per frame (sum over pixels)',
+    'mae': 'Absolute error per frame (sum over pixels)',
+    'bce': 'Binary cross-entropy per frame (sum over pixels)',
+    'rmse': 'Root mean square error', 'mse_pixel': 'Squared error per pixel',
+    'mae_pixel': 'Absolute error per pixel',
+    'mse_scaled': 'Squared error per pixel, as the model sees the data',
+    'corr': 'Correlation', 'ssim': 'Structural similarity, data range',
+    'psnr': 'Peak signal-to-noise ratio in dB, data range',
+    'csi': 'Critical success index at', 'pod': 'Probability of detection at',
+    'far': 'False alarm ratio at', 'hss': 'Heidke skill score at',
+    'fss': 'Fractions skill score at'}
+# 0 for all others
+PERFECT = dict(corr=1, ssim=1, psnr=math.inf, csi=1, pod=1, hss=1, fss=1)
 
 def perfect(
     score:str, # Its name, `'csi_0.5'` say
@@ -243,7 +284,10 @@ def score_title(
 )->str:
     "A score's name in words"
     parts = score.split('_')
-    known = next((n for n in range(len(parts), 0, -1) if '_'.join(parts[:n]) in _SCORE_TITLES), 1) # the longest name that there is
+    # the longest name that there is
+    known = next(
+        (n for n in range(len(parts), 0, -1) if '_'.join(parts[:n]) in _SCORE_TITLES), 1
+    )
     kind  = '_'.join(parts[:known])
     return ' '.join([_SCORE_TITLES.get(kind, kind), ', '.join(parts[known:])]).strip()
 
@@ -260,7 +304,9 @@ def best_trivial(
     means = {n: _mean(scores, n, score) for n in TRIVIAL if score in scores.get(n,())}
     means = {n: m for n,m in means.items() if not math.isnan(m)}
     if not means:
-        raise arg_error('scores', f"a dict with {score!r} of at least one of {', '.join(TRIVIAL)}", ', '.join(scores) or 'none')
+        raise arg_error(
+            'scores', f"a dict with {score!r} of at least one of {', '.join(TRIVIAL)}",
+            ', '.join(scores) or 'none')
     return (max if perfect(score) else min)(means, key=means.get)
 
 # %% ../nbs/21_metrics.ipynb #c52s3
@@ -284,15 +330,24 @@ def percent_gained(
     return 100*(value-base)/(best-base) if base!=best and best<math.inf else math.nan
 
 # %% ../nbs/21_metrics.ipynb #c56
-def _lead_times(n): return sorted({round(i*(n-1)/9) for i in range(10)}) if n>10 else list(range(n))
+def _lead_times(n):
+    return (
+        sorted({round(i * (n - 1) / 9) for i in range(10)}) if n > 10
+        else list(range(n)))
 
-def _decimals(smallest): return max(1, 2-math.floor(math.log10(smallest))) if smallest>0 else 1
+def _decimals(smallest):
+    return max(1, 2 - math.floor(math.log10(smallest))) if smallest > 0 else 1
 
 def _number(v, d): return '-' if v is None or math.isnan(v) else f"{v:.{d}f}"
 
 def _aligned(table): # Rows of strings -> text, first column to the left
     widths = [max(map(len, column)) for column in zip(*table)]
-    return '\n'.join('  '.join([row[0].ljust(widths[0]), *(c.rjust(w) for c,w in zip(row[1:],widths[1:]))]) for row in table)
+    return '\n'.join(
+        '  '.join(
+            [
+                row[0].ljust(widths[0]),
+                *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
+        for row in table)
 
 # %% ../nbs/21_metrics.ipynb #c57
 def score_table(
@@ -301,19 +356,36 @@ def score_table(
 )->str: # A title, and one row for each forecast
     "Write one score of all forecasts as a table, lead times across"
     names = [n for n in scores if score in scores[n]]
-    if not names: raise arg_error('scores', f"a dict with {score!r} of at least one forecast", ', '.join(scores) or 'none')
+    if not names:
+        raise arg_error(
+            'scores', f"a dict with {score!r} of at least one forecast",
+            ', '.join(scores) or 'none')
     best    = perfect(score)
     means   = {n: _mean(scores, n, score) for n in names}
     trivial = any(n in TRIVIAL and not math.isnan(means[n]) for n in names)
-    skilled = trivial and best<math.inf and not set(names) <= set(TRIVIAL)  # something to compare, and to compare it with
+    # something to compare, and to compare it with
+    skilled = trivial and best<math.inf and not set(names) <= set(TRIVIAL)
     leads   = _lead_times(len(scores[names[0]][score]))
-    d       = 3 if best==1 else _decimals(min((abs(m) for m in means.values() if not math.isnan(m)), default=0))
+    d = (
+        3
+        if best == 1
+        else _decimals(
+            min((abs(m) for m in means.values() if not math.isnan(m)), default=0)))
     def row(n):
-        gain = [] if not skilled else [''] if n in TRIVIAL else [_number(skill(scores, score, n), 1) + ' %']
-        return [n, _number(means[n], d), *gain, *(_number(scores[n][score][t], d) for t in leads)]
-    under = f"\nskill: how far {'from' if best else 'under'} {best_trivial(scores, score)!r}, the best without a model{', to 1'*bool(best)}" if skilled else ''
+        gain = (
+            [] if not skilled else [''] if n in TRIVIAL
+            else [_number(skill(scores, score, n), 1) + ' %'])
+        return [
+            n, _number(means[n], d), *gain,
+            *(_number(scores[n][score][t], d) for t in leads)]
+    under = (
+        f"\nskill: how far {'from' if best else 'under'} "
+        f"{best_trivial(scores, score)!r}, the best without a "
+        f"model{', to 1' * bool(best)}" if skilled else '')
     head  = ['forecast', 'mean', *['skill']*skilled, *(f"+{t+1}" for t in leads)]
-    return f"{score_title(score)}, {'higher' if best else 'lower'} is better\n" + _aligned([head, *map(row, names)]) + under
+    return (
+        f"{score_title(score)}, {'higher' if best else 'lower'} is better\n"
+        + _aligned([head, *map(row, names)]) + under)
 
 # %% ../nbs/21_metrics.ipynb #c63
 def save_scores(
@@ -321,7 +393,9 @@ def save_scores(
     path,        # The CSV file to write
 )->Path: # `path`
     "Write scores as CSV: forecast, score, lead, value"
-    rows = [(n,s,t+1,v) for n,found in scores.items() for s,values in found.items() for t,v in enumerate(values)]
+    rows = [
+        (n, s, t + 1, v) for n, found in scores.items() for s, values in found.items()
+        for t, v in enumerate(values)]
     with atomic_path(path) as part, open(part, 'w', newline='', encoding='utf-8') as f:
         csv.writer(f).writerows([('forecast','score','lead','value'), *rows])
     return Path(path)
@@ -338,13 +412,21 @@ def image_scores(
     window:int=11,    # Side of SSIM's window
 )->dict: # `{name: Score}`
     "SSIM, for frames that hold its window, and PSNR, where there is an error"
-    if not 0 < data_range < math.inf: raise arg_error('data_range', 'a number above 0', data_range)
+    if not 0 < data_range < math.inf:
+        raise arg_error('data_range', 'a number above 0', data_range)
     def ssim(p, y): # sequence by sequence, since it takes ten times the memory of what it compares
-        if min(y.shape[-2:])>=window: return [torch.cat([ssim_map(a, b, data_range, window) for a,b in zip(p.split(1), y.split(1))])]
+        if min(y.shape[-2:]) >= window:
+            return [
+                torch.cat(
+                    [
+                        ssim_map(a, b, data_range, window)
+                        for a, b in zip(p.split(1), y.split(1))])]
     def psnr(n, s): return torch.where(s>0, 10*torch.log10(data_range**2*n/s), math.nan)
     error = SCORES['mse_pixel']
-    return {f'ssim_{data_range:g}': Score(ssim, error.value, mask=lambda seen: whole_windows(seen, window)),
-            f'psnr_{data_range:g}': Score(error.terms, psnr)}
+    return {
+        f'ssim_{data_range:g}': Score(
+            ssim, error.value, mask=lambda seen: whole_windows(seen, window)),
+        f'psnr_{data_range:g}': Score(error.terms, psnr)}
 
 # %% ../nbs/21_metrics.ipynb #c3
 import math, torch
@@ -364,7 +446,9 @@ def _hss(n, h, f, m):
 _COUNTED = dict(csi=_csi, pod=_pod, far=_far, hss=_hss)
 
 # %% ../nbs/21_metrics.ipynb #c10
-def _fraction(wet, window): return F.avg_pool2d(wet.flatten(0,-3).double(), window, stride=1).unflatten(0, wet.shape[:-2])
+def _fraction(wet, window):
+    return F.avg_pool2d(wet.flatten(0, -3).double(), window, stride=1).unflatten(
+        0, wet.shape[:-2])
 
 def _fss_terms(p, o, window):
     p,o = _fraction(p, window),_fraction(o, window)
@@ -373,7 +457,8 @@ def _fss_terms(p, o, window):
 # %% ../nbs/21_metrics.ipynb #c12
 def rain_scores(
     thresholds=(.5,2.,5.), # In physical units, mm/h say
-    to_units=None,         # Function from the forecast's units to physical ones; they are the same if None
+    # Function from the forecast's units to physical ones; they are the same if None
+    to_units=None,
     slack:float=0.,        # How far below its name a threshold is applied
     window:int=9,          # Side of FSS's window, in pixels
 )->dict: # `{'csi_0.5': Score, ...}`
@@ -381,7 +466,10 @@ def rain_scores(
     check_int('window', window)
     scores = {}
     for t in thresholds:
-        if isinstance(t, bool) or not isinstance(t, (int,float)) or not math.isfinite(t): raise arg_error('thresholds', 'finite numbers', repr(t))
+        if (
+            isinstance(t, bool) or not isinstance(t, (int, float))
+            or not math.isfinite(t)):
+            raise arg_error('thresholds', 'finite numbers', repr(t))
         scores |= _scores_at(t, to_units or (lambda x: x), t-slack, window)
     return scores
 
@@ -391,7 +479,12 @@ def _scores_at(name, to_units, at, window):
         p,y = wet(p, y)
         return [p&y, p&~y, ~p&y]
     def fractions(p, y):
-        if min(y.shape[-2:]) < window: raise arg_error('window', f"at most the frame's side, {tuple(y.shape[-2:])}", window)
+        if min(y.shape[-2:]) < window:
+            raise arg_error(
+                'window', f"at most the frame's side, {tuple(y.shape[-2:])}", window)
         return _fss_terms(*wet(p, y), window)
-    fss = Score(fractions, lambda n,e,s: 1-e/s, mask=lambda seen: whole_windows(seen, window))
-    return {f'{k}_{name:g}': Score(counts, f) for k,f in _COUNTED.items()} | {f'fss_{name:g}_{window}px': fss}
+    fss = Score(
+        fractions, lambda n, e, s: 1 - e / s,
+        mask=lambda seen: whole_windows(seen, window))
+    return {f'{k}_{name:g}': Score(counts, f) for k, f in _COUNTED.items()} | {
+        f'fss_{name:g}_{window}px': fss}

@@ -24,14 +24,21 @@ def _as_frames(
     channel:int=None, # Which channel, where there are several
 )->np.ndarray: # `(B,T,H,W)`, float32
     "Bring frames to one layout"
-    x = torch.as_tensor(x if isinstance(x, torch.Tensor) else np.ascontiguousarray(x)).detach().float().cpu() # torch takes no flipped arrays
+    # torch takes no flipped arrays
+    x = (
+        torch.as_tensor(x if isinstance(x, torch.Tensor) else np.ascontiguousarray(x))
+        .detach() .float() .cpu())
     if x.dim()==3: x = x[:,None]
     if x.dim()==4: x = x[None]
-    if x.dim()!=5 or not x.numel(): raise arg_error(name, '(T,H,W), (T,C,H,W) or (B,T,C,H,W)', f"shape {tuple(x.shape)}")
+    if x.dim() != 5 or not x.numel():
+        raise arg_error(
+            name, '(T,H,W), (T,C,H,W) or (B,T,C,H,W)', f"shape {tuple(x.shape)}")
     C = x.shape[2]
     if C==1: return x[:,:,0].numpy()
-    if channel is None: raise arg_error(name, 'of one channel', f"{C}", 'pick one, `channel=0` say')
-    if check_int('channel', channel, 0) >= C: raise arg_error('channel', f"less than {C}, the channels of `{name}`", channel)
+    if channel is None:
+        raise arg_error(name, 'of one channel', f"{C}", 'pick one, `channel=0` say')
+    if check_int('channel', channel, 0) >= C:
+        raise arg_error('channel', f"less than {C}, the channels of `{name}`", channel)
     return x[:,:,channel].numpy()
 
 # %% ../nbs/23_plotting.ipynb #c12
@@ -56,18 +63,22 @@ def _grey_limits(
     *observed, # Arrays of observed frames, or None
 ): # `(black,white)`
     "The smallest and the largest observed value"
-    values = np.concatenate([o[np.isfinite(o)].ravel() for o in observed if o is not None])
+    values = np.concatenate(
+        [o[np.isfinite(o)].ravel() for o in observed if o is not None])
     lo,hi  = (float(values.min()),float(values.max())) if len(values) else (0.,1.)
     return lo, hi if hi>lo else lo+1
 
 # %% ../nbs/23_plotting.ipynb #c18
-_STYLE = {'font.size':8, 'axes.titlesize':9, 'axes.labelsize':8, 'figure.dpi':100, 'savefig.dpi':100,
-         'axes.spines.top':False, 'axes.spines.right':False, 'legend.frameon':False, 'lines.linewidth':1.4}
+_STYLE = {
+    'font.size': 8, 'axes.titlesize': 9, 'axes.labelsize': 8, 'figure.dpi': 100,
+    'savefig.dpi': 100, 'axes.spines.top': False, 'axes.spines.right': False,
+    'legend.frameon': False, 'lines.linewidth': 1.4}
 
 @contextmanager
 def figure_style():
     "Draw in the look of this library, and leave matplotlib's settings as they were"
-    before = {k: plt.rcParams[k] for k in _STYLE}  # only these: `rc_context` would undo what the first figure in a notebook sets up
+    # only these: `rc_context` would undo what the first figure in a notebook sets up
+    before = {k: plt.rcParams[k] for k in _STYLE}
     plt.rcParams.update(_STYLE)
     try: yield
     finally: plt.rcParams.update(before)
@@ -107,7 +118,8 @@ def strip_axes(
     return axs[:,0]
 
 # %% ../nbs/23_plotting.ipynb #c24
-_HATCH = dict(hatch='//////', facecolor='white', edgecolor='.65', linewidth=0) # where there is no value
+# where there is no value
+_HATCH = dict(hatch='//////', facecolor='white', edgecolor='.65', linewidth=0)
 
 def _hatch_missing(
     ax,     # Axes of a strip
@@ -116,7 +128,9 @@ def _hatch_missing(
     "Hatch what lies under a strip, where pixels are missing"
     t,h,w = frames.shape
     for i in np.flatnonzero(np.isnan(frames).any((1,2))):
-        ax.add_patch(Rectangle((i*(w+_strip_gap(w))-.5, -.5), w, h, zorder=-1, **_HATCH)) # the image is clear where it is NaN
+        # the image is clear where it is NaN
+        ax.add_patch(
+            Rectangle((i * (w + _strip_gap(w)) - 0.5, -0.5), w, h, zorder=-1, **_HATCH))
 
 # %% ../nbs/23_plotting.ipynb #c25
 def show_frames(
@@ -129,7 +143,10 @@ def show_frames(
 ): # The axes
     "Draw a sequence as a strip of frames"
     batch = _as_frames(frames, 'frames', channel)
-    if len(batch)!=1: raise arg_error('frames', 'one sequence', f"{len(batch)}", 'pick one of them, `frames[0]` say')
+    if len(batch) != 1:
+        raise arg_error(
+            'frames', 'one sequence', f"{len(batch)}",
+            'pick one of them, `frames[0]` say')
     strip,middles = frame_strip(batch[0])
     with figure_style():
         if ax is None: ax = strip_axes(1, *batch.shape[1:])[0]
@@ -146,7 +163,9 @@ def time_labels(
     horizon:int, # Frames forecast
 )->list: # `['t-1','t0','+1',...]`
     "Name frames by their time, `t0` being the last known one"
-    return [f"t{t}" for t in range(1-known, 0)] + ['t0'] + [f"+{t+1}" for t in range(horizon)]
+    return (
+        [f"t{t}" for t in range(1 - known, 0)] + ['t0']
+        + [f"+{t + 1}" for t in range(horizon)])
 
 # %% ../nbs/23_plotting.ipynb #c34
 def show_forecast(
@@ -161,9 +180,12 @@ def show_forecast(
     context,target,forecast = _forecast_parts(context, target, forecast, channel)
     if error and (target is None or forecast is None):
         raise arg_error('error', 'False without both `target` and `forecast`', error)
-    strips = {'input':context, 'truth':target, 'forecast':forecast, '|error|': abs(forecast-target) if error else None}
+    strips = {
+        'input': context, 'truth': target, 'forecast': forecast,
+        '|error|': abs(forecast - target) if error else None}
     strips = {n:s for n,s in strips.items() if s is not None}
-    longest,limits = max(s.shape[1] for s in strips.values()), _grey_limits(context, target)
+    longest, limits = (
+        max(s.shape[1] for s in strips.values()), _grey_limits(context, target))
     h,w = context.shape[2:]
     gap = _strip_gap(w)
     with figure_style():
@@ -173,10 +195,15 @@ def show_forecast(
             frames = strips[name][i//len(strips)]
             n      = len(frames)
             labels = time_labels(n, 0) if name=='input' else time_labels(1, n)[1:]
-            show_frames(frames, labels=labels, limits=(0,limits[1]-limits[0]) if name=='|error|' else limits, ax=ax)
-            ax.set_xlim(-.5, longest*(w+gap)-gap-.5)  # the same for all, so that all have one scale
+            show_frames(
+                frames, labels=labels,
+                limits=(0, limits[1] - limits[0]) if name == '|error|' else limits,
+                ax=ax)
+            # the same for all, so that all have one scale
+            ax.set_xlim(-.5, longest*(w+gap)-gap-.5)
             ax.set_ylabel(name, rotation=0, ha='right', va='center')
-            if name==list(strips)[-1] and ax is not axs[-1]: ax.set_xlabel(' ')  # some room before the next sample
+            # some room before the next sample
+            if name==list(strips)[-1] and ax is not axs[-1]: ax.set_xlabel(' ')
         if title: axs[0].figure.suptitle(title)
     return axs[0].figure
 
@@ -190,55 +217,88 @@ def show_maps(
     limits:tuple=None, # Ends of the colour scale; smallest and largest by default
 ): # The figure
     "Draw frames as maps side by side"
-    frames,lat,lon = (a.detach().double().cpu().numpy() if isinstance(a, torch.Tensor) else np.asarray(a, float) for a in (frames,lat,lon))
+    frames, lat, lon = (
+        a.detach().double().cpu().numpy() if isinstance(a, torch.Tensor)
+        else np.asarray(a, float) for a in (frames, lat, lon))
     if frames.ndim==2: frames = frames[None]
-    if frames.ndim!=3: raise arg_error('frames', '(H,W) or (T,H,W)', f"shape {frames.shape}")
+    if frames.ndim != 3:
+        raise arg_error('frames', '(H,W) or (T,H,W)', f"shape {frames.shape}")
     h,w = frames.shape[1:]
     for name,a,n in ('lat',lat,h),('lon',lon,w):
-        if a.shape not in ((n,),(h,w)): raise arg_error(name, f"of shape {(n,)} or {(h,w)}", f"shape {a.shape}")
-    if titles is not None and len(titles)!=len(frames): raise arg_error('titles', f"{len(frames)}, one for each map", len(titles))
+        if a.shape not in ((n,), (h, w)):
+            raise arg_error(name, f"of shape {(n,)} or {(h, w)}", f"shape {a.shape}")
+    if titles is not None and len(titles) != len(frames):
+        raise arg_error('titles', f"{len(frames)}, one for each map", len(titles))
     lo,hi  = limits or _grey_limits(frames)
     aspect = 1/max(math.cos(math.radians(np.abs(lat).mean())), .1)
     shape  = np.ptp(lat)*aspect/max(np.ptp(lon), 1e-9)
     with figure_style():
-        fig,axs = plt.subplots(1, len(frames), figsize=(.9+2.3*len(frames), .6+2*min(max(shape, .4), 2)), squeeze=False, sharey=True, layout='constrained')
+        fig, axs = plt.subplots(
+            1, len(frames),
+            figsize=(0.9 + 2.3 * len(frames), 0.6 + 2 * min(max(shape, 0.4), 2)),
+            squeeze=False, sharey=True, layout='constrained')
         for i,(ax,frame) in enumerate(zip(axs[0], frames)):
-            mesh = ax.pcolormesh(lon, lat, frame, cmap='cividis', vmin=lo, vmax=hi, shading='nearest', rasterized=True)
-            ax.set(aspect=aspect, title=titles[i] if titles else None, xlabel='Longitude (°E)', ylabel='' if i else 'Latitude (°N)')
+            mesh = ax.pcolormesh(
+                lon, lat, frame, cmap='cividis', vmin=lo, vmax=hi, shading='nearest',
+                rasterized=True)
+            ax.set(
+                aspect=aspect, title=titles[i] if titles else None,
+                xlabel='Longitude (°E)', ylabel='' if i else 'Latitude (°N)')
             if np.isnan(frame).any(): ax.patch.set(**_HATCH)
         fig.colorbar(mesh, ax=axs[0].tolist(), label=units, shrink=.9)
     return fig
 
 # %% ../nbs/23_plotting.ipynb #c49
 def plot_lead_times(
-    scores:dict,     # `{name: {score: [one value for each lead time]}}`, as from score_forecasts
+    # `{name: {score: [one value for each lead time]}}`, as from score_forecasts
+    scores:dict,
     score:str='mse', # Which score to draw
     title:str=None,  # Above the plot
-    baseline:str=None, # Draw how much better than this forecast, in percent; None for the score itself
+    # Draw how much better than this forecast, in percent; None for the score itself
+    baseline:str=None,
 ): # The figure
     "Draw a score of all forecasts over the lead time"
     names = [n for n in scores if score in scores[n]]
-    if not names: raise arg_error('scores', f"a dict with {score!r} of at least one forecast", ', '.join(scores) or 'none')
-    if baseline is not None and baseline not in names: raise arg_error('baseline', f"one of {', '.join(names)}", repr(baseline))
+    if not names:
+        raise arg_error(
+            'scores', f"a dict with {score!r} of at least one forecast",
+            ', '.join(scores) or 'none')
+    if baseline is not None and baseline not in names:
+        raise arg_error('baseline', f"one of {', '.join(names)}", repr(baseline))
     known  = lambda n: np.array(scores[n][score], dtype=float) # None becomes NaN
-    gained = lambda n: np.array([percent_gained(v, b, perfect(score)) for v,b in zip(known(n), known(baseline))])
+    gained = lambda n: np.array(
+        [
+            percent_gained(v, b, perfect(score))
+            for v, b in zip(known(n), known(baseline))])
     label  = score_title(score) if baseline is None else f"Skill over {baseline} (%)"
     with figure_style():
         fig,ax = plt.subplots(figsize=(5.4,2.8), layout='constrained')
-        for i,n in enumerate(names):
+        for i, n in enumerate(names):
             values = known(n) if baseline is None else gained(n)
-            look   = dict(color='.45', ls=['--',':','-.',(0,(1,3)),(0,(6,3))][i%5], mfc='w') if n in TRIVIAL else dict(color=f'C{i}', ls='-')
-            ax.plot(range(1, len(values)+1), values, label=n, marker='oDPXs^vd'[i%8], markersize=4, **look)
+            look = (
+                dict(
+                    color='.45', ls=['--', ':', '-.', (0, (1, 3)), (0, (6, 3))][i % 5],
+                    mfc='w')
+                if n in TRIVIAL
+                else dict(color=f'C{i}', ls='-'))
+            ax.plot(
+                range(1, len(values) + 1), values, label=n, marker='oDPXs^vd'[i % 8],
+                markersize=4, **look)
         ax.set(xlabel='Lead time (frames)', ylabel=label, title=title)
-        if baseline is None and perfect(score)<math.inf: ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
-        if baseline is not None: ax.set_ylim(max(ax.get_ylim()[0], -100), min(ax.get_ylim()[1], 100)) # what is far worse falls off
+        if baseline is None and perfect(score) < math.inf:
+            ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+        # what is far worse falls off
+        if baseline is not None:
+            ax.set_ylim(max(ax.get_ylim()[0], -100), min(ax.get_ylim()[1], 100))
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(loc='upper left', bbox_to_anchor=(1,1))
     return fig
 
 # %% ../nbs/23_plotting.ipynb #c56
 _GREYS  = 64  # Grey levels, entries 0..63 of the palette
-_COLORS = dict(paper=(255,255,255), input=(190,190,190), truth=(70,70,70), forecast=(213,94,0), missing=(165,165,165))
+_COLORS = dict(
+    paper=(255, 255, 255), input=(190, 190, 190), truth=(70, 70, 70),
+    forecast=(213, 94, 0), missing=(165, 165, 165))
 _entry = {n: _GREYS+i for i,n in enumerate(_COLORS)}
 
 def _palette():
@@ -252,7 +312,9 @@ def _palette_index(
 )->np.ndarray: # Like `frames`, uint8
     "Turn values into entries of the palette"
     level = np.clip((frames-lo)/(hi-lo), 0, 1)*(_GREYS-1)
-    return np.where(np.isnan(level), _entry['missing'], np.nan_to_num(level).round()).astype(np.uint8)
+    return np.where(
+        np.isnan(level), _entry['missing'], np.nan_to_num(level).round()
+    ).astype(np.uint8)
 
 # %% ../nbs/23_plotting.ipynb #c59
 _BORDER,_HEADER = 3,14 # pixels
@@ -269,12 +331,15 @@ def _draw_panel(
     frame[stripe & (frame==_entry['missing'])] = _entry['paper']
     frame  = np.pad(frame, _BORDER, constant_values=_entry[kind])
     header = Image.new('L', (frame.shape[1],_HEADER), 255)
-    ImageDraw.Draw(header).text((1,1), f"{kind} {when}", fill=0, font=ImageFont.load_default())
-    return Image.fromarray(np.concatenate([_palette_index(np.array(header), 0, 255), frame]))
+    ImageDraw.Draw(header).text(
+        (1, 1), f"{kind} {when}", fill=0, font=ImageFont.load_default())
+    return Image.fromarray(
+        np.concatenate([_palette_index(np.array(header), 0, 255), frame]))
 
 # %% ../nbs/23_plotting.ipynb #c62
 def animate_forecast(
-    context,       # Known frames: `(T,H,W)`, `(T,C,H,W)`, or a batch `(B,T,C,H,W)` to see in a row
+    # Known frames: `(T,H,W)`, `(T,C,H,W)`, or a batch `(B,T,C,H,W)` to see in a row
+    context,
     target=None,   # What happened next, likewise
     forecast=None, # What was forecast, likewise
     *,
@@ -285,17 +350,26 @@ def animate_forecast(
     "Write an animation: truth and forecast side by side, with the input before them, again and again"
     path = Path(path)
     kind = path.suffix.lower()
-    if kind not in _WRITERS: raise arg_error('path', f"a file name that ends in {', '.join(_WRITERS)}", repr(path.name))
+    if kind not in _WRITERS:
+        raise arg_error(
+            'path', f"a file name that ends in {', '.join(_WRITERS)}", repr(path.name))
     context,target,forecast = _forecast_parts(context, target, forecast, channel)
     limits = _grey_limits(context, target)
     scale  = max(1, round(144/max(context.shape[2:])))
-    shown  = {n: np.concatenate([context,x], 1) for n,x in (('truth',target),('forecast',forecast)) if x is not None}
-    shown  = {n: _palette_index(x, *limits) for n,x in (shown or {'input':context}).items()}
+    shown = {
+        n: np.concatenate([context, x], 1)
+        for n, x in (('truth', target), ('forecast', forecast)) if x is not None}
+    shown = {
+        n: _palette_index(x, *limits) for n, x in (shown or {'input': context}).items()}
     known,total = context.shape[1],next(iter(shown.values())).shape[1]
     images = []
-    for t,when in enumerate(time_labels(known, total-known)):
-        kinds = {n: n if t>=known else 'input' for n in shown}
-        images.append(_side_by_side([_draw_panel(x[i,t], scale, kinds[n], when) for i in range(len(context)) for n,x in shown.items()]))
+    for t, when in enumerate(time_labels(known, total - known)):
+        kinds = {n: n if t >= known else 'input' for n in shown}
+        images.append(
+            _side_by_side(
+                [
+                    _draw_panel(x[i, t], scale, kinds[n], when)
+                    for i in range(len(context)) for n, x in shown.items()]))
     with atomic_path(path) as part: _WRITERS[kind](images, part, fps)
     return path
 
@@ -307,7 +381,9 @@ def _side_by_side(panels, gap=4):
     return row
 
 def _write_gif(images, path, fps):
-    images[0].save(path, 'GIF', save_all=True, append_images=images[1:], duration=round(1000/fps), loop=0)
+    images[0].save(
+        path, 'GIF', save_all=True, append_images=images[1:],
+        duration=round(1000 / fps), loop=0)
 
 def _write_with(writer, images, path):
     "Write with one of matplotlib's own writers, pixel for pixel"
@@ -322,20 +398,33 @@ def _write_with(writer, images, path):
                 writer.grab_frame()
     finally: plt.close(fig)
 
-_ICONS = {'minus':'–', 'fast-backward':'|◀', 'step-backward':'◁', 'play fa-flip-horizontal':'◀', 'pause':'| |', 'play':'▶',
-         'step-forward':'▷', 'fast-forward':'▶|', 'plus':'+'}
+_ICONS = {
+    'minus': '–', 'fast-backward': '|◀', 'step-backward': '◁',
+    'play fa-flip-horizontal': '◀', 'pause': '| |', 'play': '▶', 'step-forward': '▷',
+    'fast-forward': '▶|', 'plus': '+'}
 
 def _write_html(images, path, fps):
-    _write_with(animation.HTMLWriter(fps=fps, embed_frames=True, default_mode='loop'), images, path)
+    _write_with(
+        animation.HTMLWriter(fps=fps, embed_frames=True, default_mode='loop'), images,
+        path)
     page = path.read_text()
-    page = re.sub(r'<link[^>]*>', '', page)  # an icon font from elsewhere; plain signs need no network
-    for name,sign in _ICONS.items(): page = page.replace(f'<i class="fa fa-{name}"></i>', sign)
+    # an icon font from elsewhere; plain signs need no network
+    page = re.sub(r'<link[^>]*>', '', page)
+    for name, sign in _ICONS.items():
+        page = page.replace(f'<i class="fa fa-{name}"></i>', sign)
     path.write_text('<meta charset="utf-8">' + page, encoding='utf-8')
 
 def _write_mp4(images, path, fps):
     if not animation.FFMpegWriter.isAvailable():
-        raise arg_error('path', 'a .gif or .html file', 'an .mp4', 'ffmpeg writes those, and is not installed', RuntimeError)
-    _write_with(animation.FFMpegWriter(fps=fps, codec='h264', extra_args=['-pix_fmt','yuv420p']), images, path) # what browsers play
+        raise arg_error(
+            'path', 'a .gif or .html file', 'an .mp4',
+            'ffmpeg writes those, and is not installed', RuntimeError)
+    # what browsers play
+    _write_with(
+        animation.FFMpegWriter(
+            fps=fps, codec='h264', extra_args=['-pix_fmt', 'yuv420p']),
+        images,
+        path)
 
 _WRITERS = {'.gif':_write_gif, '.html':_write_html, '.mp4':_write_mp4}
 
@@ -348,7 +437,10 @@ def save_figure(
     path = Path(path)
     kind = path.suffix[1:].lower()
     if kind not in fig.canvas.get_supported_filetypes():
-        raise arg_error('path', 'a file name with the ending of a picture, `.png` say', repr(path.name))
-    with atomic_path(path) as part: fig.savefig(part, format=kind, bbox_inches='tight', facecolor='white')
+        raise arg_error(
+            'path', 'a file name with the ending of a picture, `.png` say',
+            repr(path.name))
+    with atomic_path(path) as part:
+        fig.savefig(part, format=kind, bbox_inches='tight', facecolor='white')
     plt.close(fig)
     return path

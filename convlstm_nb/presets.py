@@ -15,7 +15,8 @@ from fastai.optimizer import Adam, RMSProp
 from .checks import check_choice, arg_error, check_int
 from .callbacks import ForecastPicture
 from .learner import convlstm_learner
-from .losses import BalancedWeight, FrameBCE, FrameFocal, FrameGDL, FrameMAE, FrameMSE, LossSum
+from .losses import (
+    BalancedWeight, FrameBCE, FrameFocal, FrameGDL, FrameMAE, FrameMSE, LossSum)
 from .data.moving_mnist import MovingMNIST
 from .models.forecaster import EncoderForecaster
 from .models.forecaster import PAPERS
@@ -31,28 +32,53 @@ def recipe(
     "A model's recipe"
     return {'class':model.__name__, 'args':dict(in_channels=1, **args)}
 
-_TABLE1 = {name:args for name,args in PAPERS.items() if name.startswith('shi2015') and name!='shi2015-radar'}
-_PAPER_DATA  = dict(motion=dict(pool=500), train=10_000, valid=2_000, test=3_000, fresh=False)
-PAPER_TRAIN = dict(epochs=200, bs=16, lr=1e-3, schedule='constant', optimizer='rmsprop', patience=10, num_workers=0)
+_TABLE1 = {
+    name: args for name, args in PAPERS.items()
+    if name.startswith('shi2015') and name != 'shi2015-radar'}
+_PAPER_DATA = dict(
+    motion=dict(pool=500), train=10_000, valid=2_000, test=3_000, fresh=False)
+PAPER_TRAIN = dict(
+    epochs=200, bs=16, lr=1e-3, schedule='constant', optimizer='rmsprop', patience=10,
+    num_workers=0)
 
 PRESETS = {
     'quick': dict(
-        data  = dict(motion=dict(size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=(1,2)),
-                     train=2_400, valid=200, test=500, fresh=True),
-        model = recipe(hidden_channels=[32], kernel_size=5, patch_size=4, norm='layer'),
-        train = dict(epochs=15, bs=16, lr=1e-2, schedule='one_cycle', optimizer='adam', patience=None, num_workers=0)),
+        data=dict(
+            motion=dict(
+                size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=(1, 2)),
+            train=2_400,
+            valid=200,
+            test=500,
+            fresh=True),
+        model=recipe(hidden_channels=[32], kernel_size=5, patch_size=4, norm='layer'),
+        train=dict(
+            epochs=15, bs=16, lr=1e-2, schedule='one_cycle', optimizer='adam',
+            patience=None, num_workers=0)),
     'digits': dict(
-        data  = dict(motion=dict(size=48, digit_size=20, n_digits=2, context=6, horizon=10, speed=(1,2)),
-                     train=4_800, valid=200, test=500, fresh=True),
-        model = recipe(hidden_channels=[64], kernel_size=3, patch_size=4, norm='layer'),
-        train = dict(epochs=12, bs=16, lr=1e-2, schedule='one_cycle', optimizer='adam', patience=None, num_workers=0)),
-    **{name: dict(data=_PAPER_DATA, model=recipe(**args), train=PAPER_TRAIN) for name,args in _TABLE1.items()},
+        data=dict(
+            motion=dict(
+                size=48, digit_size=20, n_digits=2, context=6, horizon=10, speed=(1, 2)
+            ),
+            train=4_800,
+            valid=200,
+            test=500,
+            fresh=True),
+        model=recipe(hidden_channels=[64], kernel_size=3, patch_size=4, norm='layer'),
+        train=dict(
+            epochs=12, bs=16, lr=1e-2, schedule='one_cycle', optimizer='adam',
+            patience=None, num_workers=0)),
+    **{
+        name: dict(data=_PAPER_DATA, model=recipe(**args), train=PAPER_TRAIN)
+        for name, args in _TABLE1.items()},
     'openstl-convlstm': dict(
-        data  = dict(motion=dict(speed=(3.6,3.6)), train=10_000, valid=2_000, test=10_000, fresh=True),
-        model = recipe(**PAPERS['openstl-convlstm']),
-        train = dict(epochs=200, bs=16, lr=5e-4, schedule='one_cycle', optimizer='adam', sampling=50_000, patience=None, num_workers=0)),
-    **OWN_PRESETS,
-}
+        data=dict(
+            motion=dict(speed=(3.6, 3.6)), train=10_000, valid=2_000, test=10_000,
+            fresh=True),
+        model=recipe(**PAPERS['openstl-convlstm']),
+        train=dict(
+            epochs=200, bs=16, lr=5e-4, schedule='one_cycle', optimizer='adam',
+            sampling=50_000, patience=None, num_workers=0)),
+    **OWN_PRESETS}
 
 OPTIMIZERS = {'adam':Adam, 'rmsprop':partial(RMSProp, sqr_mom=.9)}
 
@@ -62,8 +88,11 @@ def preset_data(
     seed:int=0, # Another seed, other training sequences
 )->dict: # Split to dataset
     "Make the datasets of a preset"
-    make = lambda split, seed, **kw: MovingMNIST(split, length=data[split], seed=seed, **data['motion'], **kw)
-    return dict(train=make('train', seed, fresh=data['fresh']), valid=make('valid', 0), test=make('test', 0))
+    make = lambda split, seed, **kw: MovingMNIST(
+        split, length=data[split], seed=seed, **data['motion'], **kw)
+    return dict(
+        train=make('train', seed, fresh=data['fresh']), valid=make('valid', 0),
+        test=make('test', 0))
 
 # %% ../nbs/51_presets.ipynb #c12s1
 def run_data(
@@ -72,19 +101,28 @@ def run_data(
 )->dict: # Split to dataset
     "Make the datasets of a run"
     if 'motion' in data: return preset_data(data, seed)
-    if not data['path']: raise arg_error('data', "given with the presets 'own' and 'rain'", 'nothing', 'say `--data FILE`')
+    if not data['path']:
+        raise arg_error(
+            'data', "given with the presets 'own' and 'rain'", 'nothing',
+            'say `--data FILE`')
     return own_windows(data)
 
 # %% ../nbs/51_presets.ipynb #c15
-TRAIN = dict(epochs=None, minutes=None, bs=16, lr=1e-3, schedule='one_cycle', optimizer='adam', loss=None, precision='float32', sampling=None, patience=None, num_workers=0, augment=False, tensorboard=False)
+TRAIN = dict(
+    epochs=None, minutes=None, bs=16, lr=1e-3, schedule='one_cycle', optimizer='adam',
+    loss=None, precision='float32', sampling=None, patience=None, num_workers=0,
+    augment=False, tensorboard=False)
 
 def train_options(
     train:dict, # The `train` of a preset
     **options # What replaces it; None replaces nothing
 )->dict: # With all keys of `TRAIN`
     "Say how to train: for so many epochs, or so many minutes"
-    options = {check_choice('options', k, list(TRAIN)):v for k,v in options.items() if v is not None}
-    if {'epochs','minutes'} <= options.keys(): raise arg_error('minutes', 'absent with `epochs`', options['minutes'])
+    options = {
+        check_choice('options', k, list(TRAIN)): v for k, v in options.items()
+        if v is not None}
+    if {'epochs', 'minutes'} <= options.keys():
+        raise arg_error('minutes', 'absent with `epochs`', options['minutes'])
     if 'minutes' in options: options['epochs'] = None # to be decided
     train = TRAIN | train | options
     check_train(train)
@@ -96,11 +134,13 @@ def check_train(
 ):
     "Refuse options that cannot be trained with"
     for k in ('epochs','bs'):
-        if k!='epochs' or train['minutes'] is None or train[k] is not None: check_int(k, train[k])
+        if k != 'epochs' or train['minutes'] is None or train[k] is not None:
+            check_int(k, train[k])
     check_int('num_workers', train['num_workers'], 0, 256)
     for k,most in (('lr',10), ('minutes',10**5)):
         if train[k] is None and k=='minutes': continue
-        if not isinstance(train[k], (int,float)) or not 0 < train[k] <= most: raise arg_error(k, f"a number over 0, and {most} at most", train[k])
+        if not isinstance(train[k], (int, float)) or not 0 < train[k] <= most:
+            raise arg_error(k, f"a number over 0, and {most} at most", train[k])
     if train['sampling'] is not None: check_int('sampling', train['sampling'])
     if train['loss'] is not None: _loss_names(train['loss'])
     check_choice('precision', train['precision'], PRECISIONS)
@@ -109,24 +149,30 @@ def check_train(
 # %% ../nbs/51_presets.ipynb #c15s2
 def fit(learn, train, cbs):
     "Train as a preset says"
-    if train['schedule']=='one_cycle': learn.fit_one_cycle(train['epochs'], train['lr'], cbs=cbs)
-    else: learn.fit(train['epochs'], train['lr'], cbs=cbs)
+    if train['schedule'] == 'one_cycle':
+        learn.fit_one_cycle(train['epochs'], train['lr'], cbs=cbs)
+    else:
+        learn.fit(train['epochs'], train['lr'], cbs=cbs)
 
 # %% ../nbs/51_presets.ipynb #c17
 PRECISIONS = ['float32','bf16']
 LOSSES = {
-    'mse':      lambda output, weight: FrameMSE(output=output),
-    'mae':      lambda output, weight: FrameMAE(output=output),
-    'gdl':      lambda output, weight: FrameGDL(output=output),
-    'balanced': lambda output, weight: LossSum([FrameMSE(output=output, weight=weight()), FrameMAE(output=output, weight=weight())]),
-    'bce':      lambda output, weight: FrameBCE(),
-    'focal':    lambda output, weight: FrameFocal()}
+    'mse': lambda output, weight: FrameMSE(output=output),
+    'mae': lambda output, weight: FrameMAE(output=output),
+    'gdl': lambda output, weight: FrameGDL(output=output),
+    'balanced': lambda output, weight: LossSum(
+        [
+            FrameMSE(output=output, weight=weight()),
+            FrameMAE(output=output, weight=weight())]),
+    'bce': lambda output, weight: FrameBCE(),
+    'focal': lambda output, weight: FrameFocal()}
 
 def _loss_names(
     said:str, # 'mse+mae', say
 )->list:
     "Read the names of losses"
-    if not isinstance(said, str): raise arg_error('loss', f"names with + between, of {', '.join(LOSSES)}", said)
+    if not isinstance(said, str):
+        raise arg_error('loss', f"names with + between, of {', '.join(LOSSES)}", said)
     return [check_choice('loss', n, list(LOSSES)) for n in said.split('+')]
 
 def loss_of(
@@ -137,9 +183,15 @@ def loss_of(
     "Make a loss from its names"
     names = _loss_names(said)
     for n in names:
-        if n in ('bce','focal') and output!='sigmoid': raise arg_error('loss', 'one of values, mse or mae say', n, 'it is for a model of fractions')
+        if n in ('bce', 'focal') and output != 'sigmoid':
+            raise arg_error(
+                'loss', 'one of values, mse or mae say', n,
+                'it is for a model of fractions')
     def weight():
-        if to_units is None: raise arg_error('loss', 'another, since the scaled values cannot be told in mm/h', 'balanced')
+        if to_units is None:
+            raise arg_error(
+                'loss', 'another, since the scaled values cannot be told in mm/h',
+                'balanced')
         return BalancedWeight(to_units=to_units)
     losses = [LOSSES[n](output, weight) for n in names]
     return losses[0] if len(losses)==1 else LossSum(losses)
@@ -154,14 +206,16 @@ class _Pace(Callback):
 
     def after_batch(self):
         self.times.append(time.perf_counter())
-        if len(self.times) > 10 and self.times[-1]-self.times[2] > 2: raise CancelTrainException if self.training else CancelValidException
+        if len(self.times) > 10 and self.times[-1] - self.times[2] > 2:
+            raise CancelTrainException if self.training else CancelValidException
 
     def after_train(self):    self.keep('train')
     def after_validate(self): self.keep('valid')
 
     def keep(self, part):
         first = min(2, max(len(self.times)-2, 0)) # what comes first is slower
-        self.pace[part] = (self.times[-1]-self.times[first])/max(len(self.times)-1-first, 1)
+        self.pace[part] = (self.times[-1] - self.times[first]) / max(
+            len(self.times) - 1 - first, 1)
 
 def seconds_per_epoch(
     learn, # A Learner before its fit
@@ -170,11 +224,18 @@ def seconds_per_epoch(
     "Measure how long an epoch will take"
     pace = _Pace()
     with same_chance(learn.dls), tempfile.TemporaryDirectory() as d:
-        trial = convlstm_learner(learn.dls, copy.deepcopy(learn.model), loss_func=learn.loss_func, metrics=list(learn.metrics), learner_kwargs=dict(opt_func=learn.opt_func))
-        with trial.no_bar(), trial.no_logging(): trial.fit(1, 1e-5, cbs=[pace, ForecastPicture(d), *cbs])
+        trial = convlstm_learner(
+            learn.dls, copy.deepcopy(learn.model), loss_func=learn.loss_func,
+            metrics=list(learn.metrics), learner_kwargs=dict(opt_func=learn.opt_func))
+        with trial.no_bar(), trial.no_logging():
+            trial.fit(1, 1e-5, cbs=[pace, ForecastPicture(d), *cbs])
         rest = time.perf_counter()-pace.times[-1]
     for dl in learn.dls.loaders: vars(dl).pop('_n_inp', None) # fastai finds it out anew
-    return sum(pace.pace[k]*len(dl) for k,dl in zip(('train','valid'), learn.dls.loaders)) + rest
+    return (
+        sum(
+            pace.pace[k] * len(dl)
+            for k, dl in zip(('train', 'valid'), learn.dls.loaders))
+        + rest)
 
 # %% ../nbs/51_presets.ipynb #c21s1
 def planned_epochs(

@@ -16,7 +16,8 @@ import torch
 from fastcore.foundation import L
 from fastai.callback.core import Callback
 from fastai.callback.schedule import ParamScheduler
-from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, TrackerCallback
+from fastai.callback.tracker import (
+    EarlyStoppingCallback, ReduceLROnPlateau, TrackerCallback)
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import Recorder
 from fastai.optimizer import Optimizer
@@ -38,18 +39,30 @@ def pack(
         return {kind:str(len(tensors)-1)}
     if o is None or isinstance(o, (bool,int,str)): return o
     if isinstance(o, float):         return float(o)
-    if isinstance(o, torch.Tensor):  return put('tensor', o.detach().as_subclass(torch.Tensor))
-    if isinstance(o, np.ndarray):    return {'array':[str(o.dtype), pack(o.tolist(), tensors)]}
+    if isinstance(o, torch.Tensor):
+        return put('tensor', o.detach().as_subclass(torch.Tensor))
+    if isinstance(o, np.ndarray):
+        return {'array': [str(o.dtype), pack(o.tolist(), tensors)]}
     if isinstance(o, np.generic):    return o.item()
-    if isinstance(o, dict):          return {'dict':[[pack(k, tensors), pack(v, tensors)] for k,v in o.items()]}
+    if isinstance(o, dict):
+        return {'dict': [[pack(k, tensors), pack(v, tensors)] for k, v in o.items()]}
     if isinstance(o, tuple):         return {'tuple':pack(list(o), tensors)}
-    if not isinstance(o, (list,L)):  raise arg_error('state', 'made of numbers, strings, tensors, lists, tuples and dicts', type(o).__name__, error=TypeError)
+    if not isinstance(o, (list, L)):
+        raise arg_error(
+            'state', 'made of numbers, strings, tensors, lists, tuples and dicts',
+            type(o).__name__, error=TypeError)
     o = list(o)
     if len(o) >= _LONG:
-        if all(isinstance(v, float) for v in o):                return put('numbers', torch.tensor(o, dtype=torch.float64))
-        if all(type(v) is int and abs(v) < 2**63 for v in o):   return put('numbers', torch.tensor(o))
-        if all(isinstance(v, torch.Tensor) for v in o) and len({(v.shape,v.dtype) for v in o})==1:
-            return put('rows', torch.stack([v.detach().as_subclass(torch.Tensor).cpu() for v in o]))
+        if all(isinstance(v, float) for v in o):
+            return put('numbers', torch.tensor(o, dtype=torch.float64))
+        if all(type(v) is int and abs(v) < 2**63 for v in o):
+            return put('numbers', torch.tensor(o))
+        if (
+            all(isinstance(v, torch.Tensor) for v in o)
+            and len({(v.shape, v.dtype) for v in o}) == 1):
+            return put(
+                'rows',
+                torch.stack([v.detach().as_subclass(torch.Tensor).cpu() for v in o]))
     return [pack(v, tensors) for v in o]
 
 # %% ../nbs/44_resume.ipynb #c12s1
@@ -64,7 +77,9 @@ def unpack(
     if kind=='tensor':  return tensors[v]
     if kind=='numbers': return tensors[v].tolist()
     if kind=='rows':    return list(tensors[v].unbind())
-    if kind=='array' and np.dtype(v[0]).kind not in 'biuf': raise ValueError(f'an array of {v[0]}') # text may claim any length
+    # text may claim any length
+    if kind == 'array' and np.dtype(v[0]).kind not in 'biuf':
+        raise ValueError(f'an array of {v[0]}')
     if kind=='array':   return np.array(unpack(v[1], tensors), dtype=v[0])
     if kind=='tuple':   return tuple(unpack(v, tensors))
     return {unpack(k, tensors):unpack(w, tensors) for k,w in v}
@@ -74,29 +89,43 @@ def _private_generators(
     dls, # DataLoaders
 )->dict: # Name to generator
     "The generators that DataLoaders, their datasets and samplers keep for themselves"
-    parts = {(i,part): getattr(o, '__dict__', {}) for i,dl in enumerate(dls.loaders)
-             for part,o in dict(loader=dl, dataset=dl.dataset, sampler=vars(dl).get('sampler')).items()}
-    return {f'{i}.{part}.{k}':g for (i,part),attrs in parts.items() for k,g in attrs.items()
-            if isinstance(g, (random.Random,np.random.Generator,torch.Generator))}
+    parts = {
+        (i, part): getattr(o, '__dict__', {})
+        for i, dl in enumerate(dls.loaders)
+        for part, o in dict(
+            loader=dl, dataset=dl.dataset, sampler=vars(dl).get('sampler')).items()}
+    return {
+        f'{i}.{part}.{k}': g for (i, part), attrs in parts.items()
+        for k, g in attrs.items()
+        if isinstance(g, (random.Random, np.random.Generator, torch.Generator))}
 
 def _generator_state(
     dls, # DataLoaders
 )->dict:
     "The state of every generator of random numbers"
-    read = lambda g: (g.getstate() if isinstance(g, random.Random) else g.get_state() if isinstance(g, torch.Generator) else g.bit_generator.state)
-    return dict(python=random.getstate(), numpy=np.random.get_state(legacy=False), torch=torch.get_rng_state(),
-                cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-                mps=torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
-                private={k:read(g) for k,g in _private_generators(dls).items()})
+    read = lambda g: (
+        g.getstate() if isinstance(g, random.Random) else g.get_state()
+        if isinstance(g, torch.Generator) else g.bit_generator.state)
+    return dict(
+        python=random.getstate(), numpy=np.random.get_state(legacy=False),
+        torch=torch.get_rng_state(),
+        cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        mps=torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
+        private={k: read(g) for k, g in _private_generators(dls).items()})
 
 def _set_generator_state(
     dls, # DataLoaders
     state:dict, # What _generator_state returned
 ):
     "Give every generator its state"
-    random.setstate(state['python']); np.random.set_state(state['numpy']); torch.set_rng_state(state['torch'])
-    if len(state['cuda'])==(torch.cuda.device_count() if torch.cuda.is_available() else 0): torch.cuda.set_rng_state_all(state['cuda'])
-    if state['mps'] is not None and torch.backends.mps.is_available(): torch.mps.set_rng_state(state['mps'])
+    random.setstate(state['python'])
+    np.random.set_state(state['numpy'])
+    torch.set_rng_state(state['torch'])
+    if len(state['cuda']) == (
+        torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        torch.cuda.set_rng_state_all(state['cuda'])
+    if state['mps'] is not None and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state['mps'])
     for k,g in _private_generators(dls).items():
         s = state['private'].get(k)
         if   isinstance(g, random.Random):   g.setstate(s)
@@ -114,8 +143,10 @@ def same_chance(
     finally: _set_generator_state(dls, state)
 
 # %% ../nbs/44_resume.ipynb #c19
-_KEPT = {Recorder:('lrs','iters','losses','values'), ParamScheduler:('hps',), TrackerCallback:('best','new_best'),
-        EarlyStoppingCallback:('wait',), ReduceLROnPlateau:('wait',), GradientAccumulation:('count',)}
+_KEPT = {
+    Recorder: ('lrs', 'iters', 'losses', 'values'), ParamScheduler: ('hps',),
+    TrackerCallback: ('best', 'new_best'), EarlyStoppingCallback: ('wait',),
+    ReduceLROnPlateau: ('wait',), GradientAccumulation: ('count',)}
 
 def kept(cb):
     "Names of what a fastai callback remembers"
@@ -126,16 +157,31 @@ def _rememberers(
     learn, # A Learner
 )->dict: # Name to callback
     "The callbacks that remember something"
-    own = lambda cb: all(callable(getattr(type(cb), k, None)) for k in ('state_dict','load_state_dict'))
-    return {f'{i} {type(cb).__name__}':cb for i,cb in enumerate(cb for cb in learn.cbs.sorted('order') if kept(cb) or own(cb))}
+    own = lambda cb: all(
+        callable(getattr(type(cb), k, None)) for k in ('state_dict', 'load_state_dict'))
+    return {
+        f'{i} {type(cb).__name__}': cb
+        for i, cb in enumerate(
+            cb for cb in learn.cbs.sorted('order') if kept(cb) or own(cb))}
 
 def _metrics_of(learn):
     "The metrics that a Learner adds up"
-    return [*learn.metrics, *(m for m in (getattr(learn.recorder, k, None) for k in ('loss','smooth_loss')) if m)] if hasattr(learn, 'recorder') else []
+    return (
+        [
+            *learn.metrics,
+            *(
+                m
+                for m in (
+                    getattr(learn.recorder, k, None) for k in ('loss', 'smooth_loss'))
+                if m)]
+        if hasattr(learn, 'recorder')
+        else [])
 
 def plain(o):
     "Attributes that are numbers, words or tensors"
-    return {k:v for k,v in vars(o).items() if isinstance(v, (bool,int,float,str,torch.Tensor))}
+    return {
+        k: v for k, v in vars(o).items()
+        if isinstance(v, (bool, int, float, str, torch.Tensor))}
 
 # %% ../nbs/44_resume.ipynb #c19s2
 def carried(model):
@@ -148,12 +194,22 @@ def _training_state(
 )->dict:
     "All that the rest of a training depends on, but for the generators"
     grads = {n:p.grad for n,p in learn.model.named_parameters() if p.grad is not None}
-    return dict(model=learn.model.state_dict(), opt=learn.opt.state_dict(), scaler=getattr(learn, 'scaler', None) and learn.scaler.state_dict(),
-                carried=carried(learn.model),
-                grads={n:g if g.any() else None for n,g in grads.items()}, # most often zeros, which take no space
-                callbacks={k:{n:vars(cb)[n] for n in kept(cb) if n in vars(cb)} if kept(cb) else cb.state_dict() for k,cb in _rememberers(learn).items()},
-                metrics=[plain(m) for m in _metrics_of(learn)],
-                loop={k:getattr(learn, k) for k in ('train_iter','pct_train','smooth_loss') if hasattr(learn, k)})
+    return dict(
+        model=learn.model.state_dict(),
+        opt=learn.opt.state_dict(),
+        scaler=getattr(learn, 'scaler', None) and learn.scaler.state_dict(),
+        carried=carried(learn.model),
+        grads={
+            n: g if g.any() else None for n, g in grads.items()
+        },  # most often zeros, which take no space
+        callbacks={
+            k: {n: vars(cb)[n] for n in kept(cb) if n in vars(cb)} if kept(cb)
+            else cb.state_dict() for k, cb in _rememberers(learn).items()},
+        metrics=[plain(m) for m in _metrics_of(learn)],
+        loop={
+            k: getattr(learn, k) for k in ('train_iter', 'pct_train', 'smooth_loss')
+            if hasattr(learn, k)},
+    )
 
 def _set_training_state(
     learn, # A Learner at the beginning of a fit
@@ -162,13 +218,18 @@ def _set_training_state(
     "Put a Learner where another one stood"
     model = learn.model
     model.load_state_dict(state['model'])
-    learn.opt.load_state_dict(near(state['opt'], learn.opt) if isinstance(learn.opt, Optimizer) else state['opt'])
+    learn.opt.load_state_dict(
+        near(state['opt'], learn.opt) if isinstance(learn.opt, Optimizer)
+        else state['opt'])
     if state['scaler']: learn.scaler.load_state_dict(state['scaler'])
     device = next(model.parameters()).device
-    for m,value in zip(stateful_layers(model), state['carried']):
-        m.carried.value = value and [tuple(t.to(device) for t in layer) for layer in value]
+    for m, value in zip(stateful_layers(model), state['carried']):
+        m.carried.value = value and [
+            tuple(t.to(device) for t in layer) for layer in value]
     for n,p in model.named_parameters():
-        if n in state['grads']: g = state['grads'][n]; p.grad = torch.zeros_like(p) if g is None else g.to(p, copy=True)
+        if n in state['grads']:
+            g = state['grads'][n]
+            p.grad = torch.zeros_like(p) if g is None else g.to(p, copy=True)
     for k,cb in _rememberers(learn).items():
         if kept(cb): vars(cb).update(state['callbacks'][k])
         else:        cb.load_state_dict(state['callbacks'][k])
@@ -177,13 +238,17 @@ def _set_training_state(
 
 def near(state, opt):
     "The state of a fastai optimizer, each tensor on the device of its parameter"
-    to = lambda s, p: {k:v.to(p.device) if isinstance(v, torch.Tensor) else v for k,v in s.items()}
-    return dict(state, state=[to(s, p) for s,(p,*_) in zip(state['state'], opt.all_params())])
+    to = lambda s, p: {
+        k: v.to(p.device) if isinstance(v, torch.Tensor) else v for k, v in s.items()}
+    return dict(
+        state, state=[to(s, p) for s, (p, *_) in zip(state['state'], opt.all_params())])
 
 # %% ../nbs/44_resume.ipynb #c22
 def leaves(o):
     "The arrays in an item of a dataset"
-    return [a for v in (o.values() if isinstance(o, dict) else o) for a in leaves(v)] if isinstance(o, (dict,tuple,list)) else [np.asarray(o)]
+    return (
+        [a for v in (o.values() if isinstance(o, dict) else o) for a in leaves(v)]
+        if isinstance(o, (dict, tuple, list)) else [np.asarray(o)])
 
 # %% ../nbs/44_resume.ipynb #c22s1
 def _data_print(
@@ -191,13 +256,18 @@ def _data_print(
 )->dict:
     "What tells the data of a DataLoader from others"
     ds = dl.dataset
-    d = {k:getattr(dl, k, None) for k in ('bs','shuffle','drop_last')} | dict(kind=type(ds).__name__, workers=getattr(getattr(dl, 'fake_l', dl), 'num_workers', 0))
+    d = {k: getattr(dl, k, None) for k in ('bs', 'shuffle', 'drop_last')} | dict(
+        kind=type(ds).__name__,
+        workers=getattr(getattr(dl, 'fake_l', dl), 'num_workers', 0))
     if not hasattr(ds, '__getitem__') or not hasattr(ds, '__len__'): return d
     epoch,n,sha = getattr(ds, 'epoch', None),len(ds),hashlib.sha256()
     try:
         if epoch is not None: ds.epoch = 0
         for i in sorted({0, n//2, n-1}):
-            for a in leaves(ds[i]): sha.update(f'{a.dtype}{a.shape}'.encode() + (a.tobytes() if a.dtype!=object else b''))
+            for a in leaves(ds[i]):
+                sha.update(
+                    f'{a.dtype}{a.shape}'.encode()
+                    + (a.tobytes() if a.dtype != object else b''))
     finally:
         if epoch is not None: ds.epoch = epoch
     return d | dict(sequences=n, checksum=sha.hexdigest()[:12])
@@ -213,26 +283,48 @@ def _fingerprint(
     config=None, # What else shall be the same
 )->dict: # Names to numbers, strings, lists
     "What makes this training another than others"
-    simple = lambda v: isinstance(v, (bool,int,float,str)) or isinstance(v, (list,tuple)) and all(map(simple, v))
+    simple = lambda v: (
+        isinstance(v, (bool, int, float, str)) or isinstance(v, (list, tuple))
+        and all(map(simple, v)))
     said = {f'config.{k}':v for k,v in flat(config or {}).items()}
-    said.update({f"model.{n}{'.'*bool(n)}{k}":v for n,m in learn.model.named_modules() for k,v in vars(m).items() if k[0]!='_' and k!='training' and simple(v)})
-    said.update({f'model.{n}':f'{tuple(t.shape)} {t.dtype}' for n,t in learn.model.state_dict().items()})
-    scheds = {k:f for cb in learn.cbs if isinstance(cb, ParamScheduler) for k,f in cb.scheds.items()}
+    said.update(
+        {
+            f"model.{n}{'.' * bool(n)}{k}": v for n, m in learn.model.named_modules()
+            for k, v in vars(m).items() if k[0] != '_' and k != 'training' and simple(v)
+        })
+    said.update(
+        {
+            f'model.{n}': f'{tuple(t.shape)} {t.dtype}'
+            for n, t in learn.model.state_dict().items()})
+    scheds = {
+        k: f for cb in learn.cbs if isinstance(cb, ParamScheduler)
+        for k, f in cb.scheds.items()}
     opt = learn.opt
-    said['optimizer'] = [named(f) for f in opt.cbs] if isinstance(opt, Optimizer) else type(opt.opt).__name__
-    said.update({f'optimizer.{k}':[h.get(k) for h in opt.hypers] for k in opt.hypers[0] if k not in scheds and simple(opt.hypers[0][k])})
-    said.update({f'schedule.{k}':[np.ravel(f(p)).tolist() for p in (0,.1,.3,.6,1)] for k,f in scheds.items()})
+    said['optimizer'] = (
+        [named(f) for f in opt.cbs] if isinstance(opt, Optimizer)
+        else type(opt.opt).__name__)
+    said.update(
+        {
+            f'optimizer.{k}': [h.get(k) for h in opt.hypers] for k in opt.hypers[0]
+            if k not in scheds and simple(opt.hypers[0][k])})
+    said.update(
+        {
+            f'schedule.{k}': [np.ravel(f(p)).tolist() for p in (0, 0.1, 0.3, 0.6, 1)]
+            for k, f in scheds.items()})
     said['schedule.epochs'] = learn.n_epoch
     said['loss'],said['callbacks'] = named(learn.loss_func),list(_rememberers(learn))
     if peers(learn).size > 1: said['processes'] = peers(learn).size
     with same_chance(learn.dls):
-        for name,dl in zip(('train','valid'), learn.dls.loaders): said.update({f'data.{name}.{k}':v for k,v in _data_print(dl).items()})
+        for name, dl in zip(('train', 'valid'), learn.dls.loaders):
+            said.update({f'data.{name}.{k}': v for k, v in _data_print(dl).items()})
     return said
 
 def flat(o, name=''):
     "Nested dicts as one"
     if not isinstance(o, dict): return {name:o}
-    return {k:v for n,p in o.items() for k,v in flat(p, f"{name}{'.'*bool(name)}{n}").items()}
+    return {
+        k: v for n, p in o.items()
+        for k, v in flat(p, f"{name}{'.' * bool(name)}{n}").items()}
 
 def _differences(
     then:dict, # Fingerprint of the training that was
@@ -240,7 +332,10 @@ def _differences(
     most:int=6, # How many to tell
 )->str: # Empty where they are the same
     "How two trainings differ, in words"
-    told = [f"{k} was {then.get(k, 'absent')}, is {now.get(k, 'absent')}" for k in dict.fromkeys([*then,*now]) if k not in then or k not in now or then[k]!=now[k]]
+    told = [
+        f"{k} was {then.get(k, 'absent')}, is {now.get(k, 'absent')}"
+        for k in dict.fromkeys([*then, *now])
+        if k not in then or k not in now or then[k] != now[k]]
     return '; '.join(told[:most]) + f"; and {len(told)-most} more"*(len(told)>most)
 
 # %% ../nbs/44_resume.ipynb #c26
@@ -270,9 +365,14 @@ def read_training(
     tensors,meta = load_tensors(path, or_previous=True)
     try:
         state = unpack(meta['training'], tensors)
-        return {k:state[k] for k in ('epoch','batch','seconds','claim','where','config','state','start','now')} | dict(others=state.get('others', []))
+        return {
+            k: state[k]
+            for k in (
+                'epoch', 'batch', 'seconds', 'claim', 'where', 'config', 'state',
+                'start', 'now')} | dict(others=state.get('others', []))
     except (LookupError, ValueError, TypeError, AttributeError) as e:
-        raise arg_error(path, 'the file of a TrainingCheckpoint', f"another ({e!r})") from None
+        raise arg_error(
+            path, 'the file of a TrainingCheckpoint', f"another ({e!r})") from None
 
 # %% ../nbs/44_resume.ipynb #c28
 class TrainingCheckpoint(Callback):
@@ -282,20 +382,29 @@ class TrainingCheckpoint(Callback):
         path, # The file, such as `training.safetensors`
         every_minutes:float=10, # Save this often within an epoch
         resume:bool=False, # Go on from the file, if there is one?
-        config:dict=None, # What else must be the same to go on, such as the options of a program
+        # What else must be the same to go on, such as the options of a program
+        config:dict=None,
     ):
-        if not isinstance(every_minutes, (int,float)) or not every_minutes >= 0: raise arg_error('every_minutes', 'a number from 0', repr(every_minutes))
-        self.file,self.every,self.resume,self.config = Path(path),every_minutes*60,check_bool('resume', resume),config
+        if not isinstance(every_minutes, (int, float)) or not every_minutes >= 0:
+            raise arg_error('every_minutes', 'a number from 0', repr(every_minutes))
+        self.file, self.every, self.resume, self.config = (
+            Path(path), every_minutes * 60, check_bool('resume', resume), config)
         self.found,self.signals,self.before = None,_Signals(),0.
 
     def before_fit(self):
-        if not isinstance(self.learn, SequenceLearner): raise arg_error('learn', 'a SequenceLearner, as convlstm_learner makes', type(self.learn).__name__, error=TypeError)
+        if not isinstance(self.learn, SequenceLearner):
+            raise arg_error(
+                'learn', 'a SequenceLearner, as convlstm_learner makes',
+                type(self.learn).__name__, error=TypeError)
         self.run = self.fitting and not hasattr(self.learn, 'lr_finder')
         if not self.run: return
         self.claim,self.begun = _fingerprint(self.learn, self.config),time.monotonic()
-        there = peers(self.learn).of([str(p) for p in (self.file, previous_path(self.file)) if p.exists()])
+        there = peers(self.learn).of(
+            [str(p) for p in (self.file, previous_path(self.file)) if p.exists()])
         if there and not self.resume:
-            raise arg_error('path', 'new', f"{there[0]!r}, which holds a training", 'say `resume=True` to go on with it, or move it away', FileExistsError)
+            raise arg_error(
+                'path', 'new', f"{there[0]!r}, which holds a training",
+                'say `resume=True` to go on with it, or move it away', FileExistsError)
         if there: self.go_on()
         else:     self.save(0, 0)
         self.signals.listen()
@@ -303,16 +412,26 @@ class TrainingCheckpoint(Callback):
     def go_on(self):
         "Put the Learner where the checkpoint stood"
         rank  = peers(self.learn).rank
-        found = peers(self.learn).of(None if rank else read_training(self.file)) # the first reads for all
-        if d := _differences(found['claim'], self.claim): raise arg_error('resume', f"of the training in {self.file}", f"another: {d}")
-        if d := _differences(found['where'], where(self.learn)): warnings.warn(f"the training goes on elsewhere, so not to the last bit as it would have: {d}", stacklevel=2)
-        if rank: # what was of this process, in place of what was of the first
-            mine = found['others'][rank-1]
-            found = found | mine | dict(state=found['state'] | dict(carried=mine['carried']))
+        # the first reads for all
+        found = peers(self.learn).of(None if rank else read_training(self.file))
+        if d := _differences(found['claim'], self.claim):
+            raise arg_error(
+                'resume', f"of the training in {self.file}", f"another: {d}")
+        if d := _differences(found['where'], where(self.learn)):
+            warnings.warn(
+                "the training goes on elsewhere, so not to the last bit as it would "
+                f"have: {d}", stacklevel=2)
+        if rank:  # what was of this process, in place of what was of the first
+            mine = found['others'][rank - 1]
+            found = (
+                found | mine
+                | dict(state=found['state'] | dict(carried=mine['carried'])))
         self.found = found
-        self.learn.first_epoch,self.before,self.due = found['epoch'],found['seconds'],time.monotonic()+self.every
+        self.learn.first_epoch, self.before, self.due = (
+            found['epoch'], found['seconds'], time.monotonic() + self.every)
         if found['epoch'] or found['batch']:
-            with same_chance(self.dls): getattr(self.dls, 'n_inp', None) # fastai draws a sequence to find out, at its first batch
+            # fastai draws a sequence to find out, at its first batch
+            with same_chance(self.dls): getattr(self.dls, 'n_inp', None)
         self.put(found)
 
     def put(self, found):
@@ -338,8 +457,10 @@ class TrainingCheckpoint(Callback):
 
     def after_batch(self):
         if self.training: self.seen = self.iter+1
-        elif peers(self.learn).size > 1: return # in validation each process is at a batch of its own
-        if self.told(self.training and time.monotonic() >= self.due): self.save(self.epoch, self.seen)
+        # in validation each process is at a batch of its own
+        elif peers(self.learn).size > 1: return
+        if self.told(self.training and time.monotonic() >= self.due):
+            self.save(self.epoch, self.seen)
         self.signals.obey()
 
     def told(self, due=False):
@@ -348,9 +469,14 @@ class TrainingCheckpoint(Callback):
         if word > 1: self.signals.caught = word
         return word
 
-    def after_train(self):      self.learned = _generator_state(self.dls) # all that validation changes
-    def after_epoch(self):      self.save(self.epoch+1, 0); self.told(); self.signals.obey()
-    def after_cancel_fit(self): self.save(self.n_epoch, 0) # another callback has ended it
+    # all that validation changes
+    def after_train(self):      self.learned = _generator_state(self.dls)
+    def after_epoch(self):
+        self.save(self.epoch + 1, 0)
+        self.told()
+        self.signals.obey()
+    # another callback has ended it
+    def after_cancel_fit(self): self.save(self.n_epoch, 0)
     def after_fit(self):        self.signals.ignore()
 
     def after_exception(self):
@@ -360,15 +486,25 @@ class TrainingCheckpoint(Callback):
 
     def save(self, epoch, batch):
         "Write the checkpoint from which batch `batch` of epoch `epoch` comes next"
-        now = self.learned if batch and not self.training else _generator_state(self.dls)
-        mine,*others = peers(self.learn).gather(dict(carried=carried(self.learn.model), start=self.start if batch else None, now=now))
+        now = (
+            self.learned if batch and not self.training else _generator_state(self.dls))
+        mine, *others = peers(self.learn).gather(
+            dict(
+                carried=carried(self.learn.model), start=self.start if batch else None,
+                now=now))
         if not peers(self.learn).rank:
-            write_training(self.file, dict(epoch=epoch, batch=batch, seconds=self.seconds, claim=self.claim, where=where(self.learn), config=self.config,
-                                           state=_training_state(self.learn), start=mine['start'], now=mine['now'], **(dict(others=others) if others else {})))
+            write_training(
+                self.file,
+                dict(
+                    epoch=epoch, batch=batch, seconds=self.seconds, claim=self.claim,
+                    where=where(self.learn), config=self.config,
+                    state=_training_state(self.learn), start=mine['start'],
+                    now=mine['now'], **(dict(others=others) if others else {})))
         self.due = time.monotonic()+self.every
 
     @property
-    def seconds(self): return self.before + time.monotonic()-self.begun # spent on the training, over all its parts
+    # spent on the training, over all its parts
+    def seconds(self): return self.before + time.monotonic()-self.begun
 
 # %% ../nbs/44_resume.ipynb #c29
 class _Signals:
@@ -380,13 +516,17 @@ class _Signals:
         "Take over both signals, unless they are ignored, in the main thread"
         self.caught,self.pid = None,os.getpid()
         if threading.current_thread() is not threading.main_thread(): return
-        self.old = {s:signal.signal(s, self.catch) for s in (signal.SIGINT,signal.SIGTERM) if signal.getsignal(s) is not signal.SIG_IGN}
+        self.old = {
+            s: signal.signal(s, self.catch) for s in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(s) is not signal.SIG_IGN}
 
     def catch(self, number, frame):
-        if os.getpid() != self.pid: return # a worker process, which is asked for its batch yet
+        # a worker process, which is asked for its batch yet
+        if os.getpid() != self.pid: return
         if self.caught: self.obey()
         self.caught = number
-        self.timer  = threading.Timer(self.patience, signal.pthread_kill, (threading.main_thread().ident, number))
+        self.timer = threading.Timer(
+            self.patience, signal.pthread_kill, (threading.main_thread().ident, number))
         self.timer.daemon = True
         self.timer.start()
 
@@ -411,14 +551,16 @@ class History(Callback):
     ): self.file,self.rows = Path(path),[]
 
     def before_fit(self):
-        self.run = getattr(self.learn, 'fitting', True) and not hasattr(self.learn, 'lr_finder')
+        self.run = getattr(self.learn, 'fitting', True) and not hasattr(
+            self.learn, 'lr_finder')
         if self.run: self.rows = []
 
     def after_epoch(self):
         self.rows.append(','.join(map(str, self.recorder.log)))
         if peers(self.learn).rank: return
         lines = [','.join(self.recorder.metric_names), *self.rows]
-        with atomic_path(self.file) as part: part.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+        with atomic_path(self.file) as part:
+            part.write_text('\n'.join(lines) + '\n', encoding='utf-8')
 
     def state_dict(self): return {'rows':self.rows}
     def load_state_dict(self, state): self.rows = list(state['rows'])

@@ -21,21 +21,30 @@ from fastai.learner import Recorder
 from fastai.torch_core import default_device, set_seed
 from .checks import check_choice, previous_path, arg_error, check_int
 from .dataloaders import sequence_dls
-from .callbacks import SingleProcess, ForecastPicture, KeepBest, ScheduledSampling
-from .checkpoint import CONFIG, build_model, difference, load_config, load_model, save_model, write_json
+from .callbacks import (
+    SingleProcess, ForecastPicture, KeepBest, ScheduledSampling)
+from .checkpoint import (
+    CONFIG, build_model, difference, load_config, load_model, save_model, write_json)
 from .distributed import join
-from .learner import ForecastMetric, channels, convlstm_learner, forecast, target_mean
-from .metrics import SCORES, black, persistence, save_scores, score_forecasts, trivial_forecasts
+from .learner import (
+    ForecastMetric, channels, convlstm_learner, forecast, target_mean)
+from .metrics import (
+    SCORES, black, persistence, save_scores, score_forecasts, trivial_forecasts)
 from .data.moving_mnist import MovingMNIST
-from .experiment import TurnAndMirror, check_known, own_config, own_facts, own_records, own_windows, predict_own
+from convlstm_nb.experiment import (
+    TurnAndMirror, check_known, own_config, own_facts, own_records, own_windows,
+    predict_own)
 from .logging import TensorBoard
 from .callbacks import Autocast
-from .presets import OPTIMIZERS, PRESETS, fit, loss_of, planned_epochs, preset_data, run_data, seconds_per_epoch, train_options
+from .presets import (
+    OPTIMIZERS, PRESETS, fit, loss_of, planned_epochs, preset_data, run_data,
+    seconds_per_epoch, train_options)
 from .data.readers import free_path, read_frames, write_frames
 from .resume import History, TrainingCheckpoint, read_training
 from .experiment import own_scores, score_own
 from .metrics import image_scores
-from .plotting import animate_forecast, plot_lead_times, save_figure, show_forecast
+from .plotting import (
+    animate_forecast, plot_lead_times, save_figure, show_forecast)
 from .data.windows import Windows
 
 # %% ../nbs/52_runs.ipynb #c9
@@ -47,11 +56,19 @@ def new_folder(
     given:bool, # Did the user choose it?
 )->Path: # A folder that did not exist; made
     "Make a folder for a run, `name`, or `name-2`, … if that is taken"
-    if not str(parent).strip(): raise arg_error('runs', 'the name of a folder', repr(parent))
+    if not str(parent).strip():
+        raise arg_error('runs', 'the name of a folder', repr(parent))
     parent = Path(parent)
-    if parent.exists() and not parent.is_dir(): raise arg_error('runs', 'a folder', f"{str(parent)!r}, which is a file")
-    if Path(name).name != name or name in ('','.','..') or not name.isprintable() or name != name.strip(): raise arg_error('name', 'the name of a folder, without a path', repr(name))
-    if given and (parent/name).exists(): raise arg_error('name', 'new', f"{name!r}, which is in {parent}", 'choose another, or move that run away', FileExistsError)
+    if parent.exists() and not parent.is_dir():
+        raise arg_error('runs', 'a folder', f"{str(parent)!r}, which is a file")
+    if (
+        Path(name).name != name or name in ('', '.', '..') or not name.isprintable()
+        or name != name.strip()):
+        raise arg_error('name', 'the name of a folder, without a path', repr(name))
+    if given and (parent / name).exists():
+        raise arg_error(
+            'name', 'new', f"{name!r}, which is in {parent}",
+            'choose another, or move that run away', FileExistsError)
     for n in range(1, 10_000):
         path = parent/(name if n==1 else f'{name}-{n}')
         try: path.mkdir(parents=True)
@@ -75,8 +92,14 @@ def abandoned(
     try: yield
     except BaseException as e:
         if (folder/_TRAINING).exists():
-            if not peers.rank or isinstance(e, ConnectionError): # the first process may be the one that is gone
-                print(f"The training is kept in {folder/_TRAINING}. To go on{f', in {peers.size} processes'*(peers.size>1)}: convlstm_train --resume {folder.name}" + f" --runs {folder.parent}"*(str(folder.parent)!='runs'), file=sys.stderr)
+            if not peers.rank or isinstance(
+                e, ConnectionError):  # the first process may be the one that is gone
+                print(
+                    f"The training is kept in {folder / _TRAINING}. To go "
+                    f"on{f', in {peers.size} processes' * (peers.size > 1)}: "
+                    f"convlstm_train --resume {folder.name}"
+                    + f" --runs {folder.parent}" * (str(folder.parent) != 'runs'),
+                    file=sys.stderr)
         elif not peers.rank: shutil.rmtree(folder, ignore_errors=True)
         raise
 
@@ -88,7 +111,10 @@ class _EpochLines(Callback):
         self.line(self.recorder.metric_names)
     def after_fit(self): self.learn.logger = self.old
 
-    def line(self, row): print(*(f"{v:<10.5g}" if isinstance(v, float) else f"{v!s:<10}" for v in row), flush=True)
+    def line(self, row):
+        print(
+            *(f"{v:<10.5g}" if isinstance(v, float) else f"{v!s:<10}" for v in row),
+            flush=True)
 
 # %% ../nbs/52_runs.ipynb #c10
 def train_run(
@@ -98,40 +124,65 @@ def train_run(
     seed:int=0, # Of the weights and of the training sequences
     device=None, # Where to train; a GPU if there is one
     resume:bool=False, # Go on with the training in `folder`, if there is one?
-    model:dict=None, # What replaces arguments of the preset's model, such as `hidden_channels`
+    # What replaces arguments of the preset's model, such as `hidden_channels`
+    model:dict=None,
     **train # What replaces the preset's `train`, as of train_options
 )->dict: # Scores of the model and of the trivial forecasts, as `metrics.json`; empty but in the first of several processes
     "Train a preset, score it on its test sequences, and leave everything in `folder`"
     check_int('seed', seed, 0)
-    if isinstance(preset, str): preset = PRESETS[check_choice('preset', preset, list(PRESETS))]
-    preset = preset | dict(model=preset['model'] | dict(args=preset['model']['args'] | (model or {})))
+    if isinstance(preset, str):
+        preset = PRESETS[check_choice('preset', preset, list(PRESETS))]
+    preset = preset | dict(
+        model=preset['model'] | dict(args=preset['model']['args'] | (model or {})))
     train  = train_options(preset['train'], **train)
     peers = join(device) # several processes may train together
     folder,device = Path(folder),torch.device(device or default_device())
     set_seed(seed)
     ds  = run_data(preset['data'], seed)
     own = isinstance(ds['test'], Windows)
-    dls = sequence_dls(ds['train'], ds['valid'], bs=train['bs'], num_workers=train['num_workers'], device=device)
-    spec  = preset['model'] | dict(args=(channels(dls) if own else {}) | preset['model']['args'])
+    dls = sequence_dls(
+        ds['train'], ds['valid'], bs=train['bs'], num_workers=train['num_workers'],
+        device=device)
+    spec = preset['model'] | dict(
+        args=(channels(dls) if own else {}) | preset['model']['args'])
     model = build_model(spec).start_from_mean(target_mean(dls)).to(device)
-    learn = convlstm_learner(dls, model, loss_func=train['loss'] and loss_of(train['loss'], model.output, units(ds['valid']) if own else None),
-                             metrics=_own_metrics(ds['valid'], preset['data']) if own else None, learner_kwargs=dict(opt_func=OPTIMIZERS[train['optimizer']], path=folder))
+    learn = convlstm_learner(
+        dls, model, loss_func=train['loss']
+        and loss_of(train['loss'], model.output, units(ds['valid']) if own else None),
+        metrics=_own_metrics(ds['valid'], preset['data']) if own else None,
+        learner_kwargs=dict(opt_func=OPTIMIZERS[train['optimizer']], path=folder))
     mixed = [Autocast()] if train['precision']=='bf16' else []
-    if train['epochs'] is None and peers.size > 1: raise arg_error('minutes', 'absent where several processes train', train['minutes'], 'say `epochs`')
-    if train['epochs'] is None: train['epochs'] = _decide_epochs(learn, train['minutes'], folder/_TRAINING, resume, mixed)
+    if train['epochs'] is None and peers.size > 1:
+        raise arg_error(
+            'minutes', 'absent where several processes train', train['minutes'],
+            'say `epochs`')
+    if train['epochs'] is None:
+        train['epochs'] = _decide_epochs(
+            learn, train['minutes'], folder / _TRAINING, resume, mixed)
     recipe = dict(data=preset['data'], train=train, seed=seed)
-    checkpoint = TrainingCheckpoint(folder/_TRAINING, resume=resume, config=dict(model=spec, **recipe))
+    checkpoint = TrainingCheckpoint(
+        folder / _TRAINING, resume=resume, config=dict(model=spec, **recipe))
     facts  = own_facts(ds) if own else {}
-    def save(): save_model(folder, model, spec, **recipe, **facts, seconds=round(checkpoint.seconds, 1), device=str(device), torch=torch.__version__)
-    cbs = [checkpoint, KeepBest(save), History(folder/'history.csv'), ForecastPicture(folder/'progress')]
+    def save():
+        save_model(
+            folder, model, spec, **recipe, **facts,
+            seconds=round(checkpoint.seconds, 1), device=str(device),
+            torch=torch.__version__)
+    cbs = [
+        checkpoint, KeepBest(save), History(folder / 'history.csv'),
+        ForecastPicture(folder / 'progress')]
     cbs += mixed
-    if train['sampling']: cbs.append(ScheduledSampling(train['sampling'], seed=seed)) # over so many batches
+    # over so many batches
+    if train['sampling']: cbs.append(ScheduledSampling(train['sampling'], seed=seed))
     if train['augment']: cbs.append(TurnAndMirror())
     if train['tensorboard']: cbs.append(TensorBoard(folder, dict(model=spec, **recipe)))
     if train['patience']: cbs.append(EarlyStoppingCallback(patience=train['patience']))
-    if not (sys.stdout.isatty() or IN_NOTEBOOK): # a bar redraws itself, which makes a mess of a file
+    if not (
+        sys.stdout.isatty() or IN_NOTEBOOK
+    ):  # a bar redraws itself, which makes a mess of a file
         learn.remove_cb(ProgressCallback)
-        if not peers.rank: cbs.append(_EpochLines())
+        if not peers.rank:
+            cbs.append(_EpochLines())
     with learn.distrib_ctx(): fit(learn, train, cbs)
     if peers.rank: return {} # the first does the rest
     save()
@@ -139,7 +190,8 @@ def train_run(
     write_json(folder/'metrics.json', scores)
     _write_scores(scores, folder/'scores')
     show_run(model, ds['test'], folder)
-    for path in (folder/_TRAINING, previous_path(folder/_TRAINING)): path.unlink(missing_ok=True)
+    for path in (folder / _TRAINING, previous_path(folder / _TRAINING)):
+        path.unlink(missing_ok=True)
     return scores
 
 # %% ../nbs/52_runs.ipynb #c10s1
@@ -151,11 +203,17 @@ def _decide_epochs(
     cbs=(), # Callbacks that take time
 )->int:
     "Plan a training by the clock, or as it was planned when it began"
-    if resume and any(p.exists() for p in (path, previous_path(path))): return read_training(path)['config']['train']['epochs']
+    if resume and any(p.exists() for p in (path, previous_path(path))):
+        return read_training(path)['config']['train']['epochs']
     seconds = seconds_per_epoch(learn, cbs)
     epochs  = planned_epochs(minutes, seconds)
-    print(f"An epoch takes about {seconds:.3g} s: {epochs} in {minutes:g} minutes", flush=True)
-    if seconds > 60*minutes: warnings.warn(f"one epoch takes about {seconds/60:.3g} minutes, more than the {minutes:g} there are", stacklevel=2)
+    print(
+        f"An epoch takes about {seconds:.3g} s: {epochs} in {minutes:g} minutes",
+        flush=True)
+    if seconds > 60 * minutes:
+        warnings.warn(
+            f"one epoch takes about {seconds / 60:.3g} minutes, more than the "
+            f"{minutes:g} there are", stacklevel=2)
     return epochs
 
 def units(
@@ -171,7 +229,9 @@ def _own_metrics(
 )->list: # Metrics for a Learner, in the units of the file
     "The scores to watch while training on a file"
     scores = own_scores(valid, data['thresholds'])
-    return [ForecastMetric(k, s, units(valid)) for k,s in scores.items() if k.startswith(('rmse','csi')) and units(valid)] or None
+    return [
+        ForecastMetric(k, s, units(valid)) for k, s in scores.items()
+        if k.startswith(('rmse', 'csi')) and units(valid)] or None
 
 def batches(
     ds, # Dataset of `(known,next)`
@@ -188,13 +248,18 @@ def score_run(
     ds:dict=None, # From own_windows, if they are there already
 )->dict: # `{forecast: {score: [one value for each lead time]}}`
     "Score a model and the trivial forecasts on the test sequences"
-    ds = ds or run_data(data, seed) # anew, since fresh training sequences move on while a model trains
-    if isinstance(ds['test'], Windows): return score_own(model, ds['test'], ds['train'], period=data['period'], thresholds=data['thresholds'])
+    # anew, since fresh training sequences move on while a model trains
+    ds = ds or run_data(data, seed)
+    if isinstance(ds['test'], Windows):
+        return score_own(
+            model, ds['test'], ds['train'], period=data['period'],
+            thresholds=data['thresholds'])
     fns = {'model':partial(forecast, model), **trivial_forecasts(batches(ds['train']))}
     return score_forecasts(fns, batches(ds['test']), _DIGIT_SCORES)
 
 # %% ../nbs/52_runs.ipynb #c10s4
-_DIGIT_SCORES = {k: SCORES[k] for k in ('mse','mae','bce')} | image_scores(1) # of frames from 0 to 1
+# of frames from 0 to 1
+_DIGIT_SCORES = {k: SCORES[k] for k in ('mse','mae','bce')} | image_scores(1)
 
 def _write_scores(
     scores:dict, # As from score_run
@@ -219,9 +284,12 @@ def show_run(
     n:int=4, # Sequences to show
 ):
     "Draw forecasts of some test sequences, as `forecast.png` and `forecast.gif`"
-    x,*z,y = (torch.stack(t) for t in zip(*(ds[i*len(ds)//n] for i in range(min(n, len(ds))))))
+    x, *z, y = (
+        torch.stack(t)
+        for t in zip(*(ds[i * len(ds) // n] for i in range(min(n, len(ds))))))
     pred = forecast(model, x, y.shape[1], *z)
-    save_figure(show_forecast(x[:3], y[:3], pred[:3], channel=0), Path(folder)/'forecast.png')
+    save_figure(
+        show_forecast(x[:3], y[:3], pred[:3], channel=0), Path(folder) / 'forecast.png')
     animate_forecast(x, y, pred, path=Path(folder)/'forecast.gif', channel=0)
 
 # %% ../nbs/52_runs.ipynb #c19
@@ -233,13 +301,20 @@ def unfinished(
     runs  = Path(runs)
     found = sorted(runs.glob(f'*/{_TRAINING}'), key=lambda p: p.stat().st_mtime)
     if name:
-        done = (runs/name/'metrics.json').exists() and 'one that is complete' or 'another'
-        found = [p for p in found if p.parent.name==name]
-    if not found: raise arg_error('resume', f"a run in {runs} with a {_TRAINING}", f"{name!r}, {done}" if name else 'none there', error=FileNotFoundError)
+        done = (
+            (runs / name / 'metrics.json').exists() and 'one that is complete'
+            or 'another')
+        found = [p for p in found if p.parent.name == name]
+    if not found:
+        raise arg_error(
+            'resume', f"a run in {runs} with a {_TRAINING}",
+            f"{name!r}, {done}" if name else 'none there', error=FileNotFoundError)
     return found[-1].parent
 
 # %% ../nbs/52_runs.ipynb #c21
-_LIMITS = dict(context=1000, horizon=1000, size=2048, digit_size=2048, n_digits=100, train=10**6, valid=10**6, test=10**6)
+_LIMITS = dict(
+    context=1000, horizon=1000, size=2048, digit_size=2048, n_digits=100, train=10**6,
+    valid=10**6, test=10**6)
 
 def _run_motion(
     run, # Folder of a run
@@ -249,16 +324,29 @@ def _run_motion(
     "The motion that a run was trained with; each of its numbers has a limit, since the config may be a stranger's"
     path,data = Path(run)/name,config.get('data')
     motion = data.get('motion') if isinstance(data, dict) else None
-    if not isinstance(motion, dict): raise arg_error(path, 'a config that has data.motion with whole numbers', str(data)[:80])
+    if not isinstance(motion, dict):
+        raise arg_error(
+            path, 'a config that has data.motion with whole numbers', str(data)[:80])
     usual  = {k: p.default for k,p in signature(MovingMNIST).parameters.items()}
     motion = {k: usual[k] for k in ('context','horizon','size','speed')} | motion
     for k,most in _LIMITS.items():
         n = motion.get(k, data.get(k, 1))
-        if type(n) is not int or not 0 < n <= most: raise arg_error(path, f"a config that has data.motion with whole numbers, {k} from 1 to {most}", str(n)[:80])
-    frames,size,speed = motion['context']+motion['horizon'],motion['size'],motion['speed']
-    if frames*size**2 > 2**22: raise arg_error(path, f"a config for sequences of at most {2**22} pixels", f"{frames} frames of {size}x{size}")
-    if not isinstance(speed, (list,tuple)) or not all(type(v) in (int,float) and 0 <= v <= size for v in speed):
-        raise arg_error(path, f"a config for a speed from 0 to {size} pixels a frame", str(speed)[:80])
+        if type(n) is not int or not 0 < n <= most:
+            raise arg_error(
+                path,
+                f"a config that has data.motion with whole numbers, {k} from 1 to "
+                f"{most}", str(n)[:80])
+    frames, size, speed = (
+        motion['context'] + motion['horizon'], motion['size'], motion['speed'])
+    if frames * size**2 > 2**22:
+        raise arg_error(
+            path, f"a config for sequences of at most {2**22} pixels",
+            f"{frames} frames of {size}x{size}")
+    if not isinstance(speed, (list, tuple)) or not all(
+        type(v) in (int, float) and 0 <= v <= size for v in speed):
+        raise arg_error(
+            path, f"a config for a speed from 0 to {size} pixels a frame",
+            str(speed)[:80])
     return motion
 
 def _is_own(
@@ -275,8 +363,11 @@ def _check_training(
     found = read_training(path)
     try:
         config  = {k:found['config'][k] for k in ('data','model','train','seed')}
-        weights = {k.removeprefix('module.'):v for k,v in found['state']['model'].items()} # so named by several processes
-        if d := difference(weights, config['model']): raise ValueError(f"weights of another model: {d}")
+        # so named by several processes
+        weights = {
+            k.removeprefix('module.'): v for k, v in found['state']['model'].items()}
+        if d := difference(weights, config['model']):
+            raise ValueError(f"weights of another model: {d}")
         train_options(config['train'])
         if not _is_own(config): _run_motion(folder, config, _TRAINING)
     except (LookupError, TypeError, ValueError, AttributeError) as e: raise arg_error(path, 'the training of a run', e) from None
@@ -284,15 +375,18 @@ def _check_training(
 
 def resume_run(
     folder, # Of a run that was interrupted
-    preset:str=None, # What follows must be as in that run; what is None is taken from it
+    # What follows must be as in that run; what is None is taken from it
+    preset:str=None,
     seed:int=None, # Of the weights and of the training sequences
     device=None, # Where to train
     **options # What replaced the preset's `train`, or arguments of its `model`
 )->dict: # As of train_run
     "Go on with a run, and refuse to go on with another"
     config = _check_training(folder)
-    return train_run({k:config[k] for k in ('data','model','train')} if preset is None else preset, folder,
-                     seed=config['seed'] if seed is None else seed, device=device, resume=True, **options)
+    return train_run(
+        {k: config[k] for k in ('data', 'model', 'train')} if preset is None
+        else preset, folder, seed=config['seed'] if seed is None else seed,
+        device=device, resume=True, **options)
 
 # %% ../nbs/52_runs.ipynb #c34
 def _run_model(
@@ -307,12 +401,16 @@ def _check_range(
     path, # Where they come from
 ):
     "Refuse frames outside [0,1] for a model of fractions"
-    if model.output=='sigmoid' and not 0 <= x.min() <= x.max() <= 1:
-        raise arg_error(path, 'frames from 0 to 1, as the model was trained with', f"{x.min():.3g} to {x.max():.3g}", 'scale them first')
+    if model.output == 'sigmoid' and not 0 <= x.min() <= x.max() <= 1:
+        raise arg_error(
+            path, 'frames from 0 to 1, as the model was trained with',
+            f"{x.min():.3g} to {x.max():.3g}", 'scale them first')
 
 def predict_run(
     run, # Folder of a run
-    data, # A file of known frames: `.npy` or `.npz`; for a run on a file, any that it can read
+    # A file of known frames: `.npy` or `.npz`; for a run on a file, any that it can
+    # read
+    data,
     out, # The file to write: `.npy` or `.npz`, or `.nc`, where the run was on a file
     horizon:int=None, # Frames to forecast; as in training if None
     key=None, # Which array of a `.npz` file; which variables
@@ -321,13 +419,19 @@ def predict_run(
 )->tuple: # Shape that was written
     "Forecast from a file, into a file"
     model,config = _run_model(run)
-    if _is_own(config): return predict_own(model, config, run, data, out, horizon, variables=key, axes=axes, force=force)
-    if axes is not None: raise arg_error('axes', 'absent for a run on moving digits', repr(axes))
+    if _is_own(config):
+        return predict_own(
+            model, config, run, data, out, horizon, variables=key, axes=axes,
+            force=force)
+    if axes is not None:
+        raise arg_error('axes', 'absent for a run on moving digits', repr(axes))
     free_path(out, ('.npy','.npz'), force)
     x,layout = read_frames(data, model.in_channels, key)
     _check_range(x, model, data)
-    if horizon is None: horizon = _run_motion(run, config)['horizon'] if 'data' in config else 10
-    return write_frames(out, forecast(model, x, check_int('horizon', horizon)), layout, force)
+    if horizon is None:
+        horizon = _run_motion(run, config)['horizon'] if 'data' in config else 10
+    return write_frames(
+        out, forecast(model, x, check_int('horizon', horizon)), layout, force)
 
 # %% ../nbs/52_runs.ipynb #c37
 def _cut_windows(
@@ -338,7 +442,11 @@ def _cut_windows(
 ): # Known and following frames, `(N,context,C,H,W)` and `(N,horizon,C,H,W)`
     "Cut sequences into windows that follow each other without overlap"
     n = context+horizon
-    if x.shape[1] < n: raise arg_error(path, f"sequences of at least {n} frames, {context} known and {horizon} to score", x.shape[1])
+    if x.shape[1] < n:
+        raise arg_error(
+            path,
+            f"sequences of at least {n} frames, {context} known and {horizon} to score",
+            x.shape[1])
     w = x[:,:x.shape[1]//n*n].unflatten(1, (-1,n)).flatten(0,1)
     return w[:,:context],w[:,context:]
 
@@ -351,23 +459,37 @@ def evaluate_run(
     "Score a run per lead time, beside the trivial forecasts"
     model,config = _run_model(run)
     for k,v in dict(key=key, axes=axes).items():
-        if v is not None and (data is None or (k=='axes' and not _is_own(config))): raise arg_error(k, 'absent without `data`', v)
-    if _is_own(config): scores = _evaluate_own(model, own_config(config, run), config, data, key, axes)
+        if v is not None and (data is None or (k == 'axes' and not _is_own(config))):
+            raise arg_error(k, 'absent without `data`', v)
+    if _is_own(config):
+        scores = _evaluate_own(model, own_config(config, run), config, data, key, axes)
     elif data is None:
         _run_motion(run, config)
-        missing = {'train','valid','test','fresh'} - config['data'].keys() or {'seed'} - config.keys()
-        if missing: raise arg_error('run', 'a folder whose config.json says how the data were made', f"one without {', '.join(sorted(missing))}")
-        try: preset_data(config['data'], config['seed'])
-        except (TypeError, ValueError) as e: raise arg_error(Path(run)/CONFIG, 'a config by which the data can be made', e) from None
+        missing = {'train', 'valid', 'test', 'fresh'} - config['data'].keys() or {
+            'seed'} - config.keys()
+        if missing:
+            raise arg_error(
+                'run', 'a folder whose config.json says how the data were made',
+                f"one without {', '.join(sorted(missing))}")
+        try:
+            preset_data(config['data'], config['seed'])
+        except (TypeError, ValueError) as e:
+            raise arg_error(
+                Path(run) / CONFIG, 'a config by which the data can be made', e
+            ) from None
         scores = score_run(model, config['data'], config['seed'])
     else:
         x,_ = read_frames(data, model.in_channels, key)
         _check_range(x, model, data)
         motion = _run_motion(run, config)
         known,following = _cut_windows(x, motion['context'], motion['horizon'], data)
-        fns = {'model':partial(forecast, model), 'black':black, 'persistence':persistence}
-        scores = score_forecasts(fns, zip(known.split(50), following.split(50)), _DIGIT_SCORES)
-    path = Path(run)/('evaluation.json' if data is None else f'evaluation-{run_name(data)}.json')
+        fns = {
+            'model': partial(forecast, model), 'black': black,
+            'persistence': persistence}
+        scores = score_forecasts(
+            fns, zip(known.split(50), following.split(50)), _DIGIT_SCORES)
+    path = Path(run) / (
+        'evaluation.json' if data is None else f'evaluation-{run_name(data)}.json')
     write_json(path, scores)
     _write_scores(scores, path.with_suffix(''))
     return scores,path
@@ -381,12 +503,16 @@ def _evaluate_own(
     axes:str=None, # Its axes
 )->dict: # Scores as in `metrics.json`
     "Score a run on the test part of its own file, or on the whole of another"
-    said,scaled = own['data'],{k:own[k] for k in ('scaling','mask','covariates')} # as the model was trained, whatever the file is now
+    # as the model was trained, whatever the file is now
+    said,scaled = own['data'],{k:own[k] for k in ('scaling','mask','covariates')}
     if data is None:
         ds = own_windows(said)
         for w in ds.values(): vars(w).update(scaled)
         return score_run(model, said, ds=ds)
     records = own_records(said, data, key, axes)
     for r in records: check_known(r, config)
-    windows = Windows(records, said['context'], said['horizon'], step=said['step'], stride=said['test_stride'] or said['horizon'], **scaled)
-    return score_own(model, windows, period=said['period'], thresholds=said['thresholds'])
+    windows = Windows(
+        records, said['context'], said['horizon'], step=said['step'],
+        stride=said['test_stride'] or said['horizon'], **scaled)
+    return score_own(
+        model, windows, period=said['period'], thresholds=said['thresholds'])

@@ -8,7 +8,8 @@ __all__ = ['StreamingForecast']
 # %% ../nbs/62_streaming.ipynb #c3
 import threading
 import torch
-from .checks import check_state, check_tensor, check_bool, arg_error, check_int
+from .checks import (
+    check_state, check_tensor, check_bool, arg_error, check_int)
 from .layers import ConvLSTM
 from .models.forecaster import OUTPUTS, Forecaster
 from .models.lagrangian import FrameMemory
@@ -23,18 +24,25 @@ class StreamingForecast:
         *,
         horizon:int=1, # Frames to forecast each time
         fill:float=0., # What takes the place of NaN after scaling, as in training
-        mask:bool=False, # Append channels that say where there is a value, as in training?
+        # Append channels that say where there is a value, as in training?
+        mask:bool=False,
     ):
-        if not isinstance(model, Forecaster): raise arg_error('model', 'a forecaster', type(model).__name__, error=TypeError)
+        if not isinstance(model, Forecaster):
+            raise arg_error(
+                'model', 'a forecaster', type(model).__name__, error=TypeError)
         self.model,self.scaling,self.fill = model.eval(),scaling,fill
         self.horizon,self.mask = check_int('horizon', horizon),check_bool('mask', mask)
         self.lock,self.state = threading.Lock(),None
 
     @torch.no_grad()
     def __call__(self,
-        frame, # `(C,H,W)`, or `(B,C,H,W)` for several streams; a tensor or an array, NaN where something is missing
+        # `(C,H,W)`, or `(B,C,H,W)` for several streams; a tensor or an array, NaN where
+        # something is missing
+        frame,
         horizon:int=None, # Frames to forecast; as told at first if None
-        covariates=None, # Of this frame and of those ahead, `(1+horizon,covariates,H,W)` or `(B,1+horizon,…)`, or a map `(covariates,H,W)`
+        # Of this frame and of those ahead, `(1+horizon,covariates,H,W)` or
+        # `(B,1+horizon,…)`, or a map `(covariates,H,W)`
+        covariates=None,
     )->torch.Tensor: # `(horizon,C,H,W)` or `(B,horizon,C,H,W)`, on the CPU
         "Take in the next frame, and forecast those that follow"
         x,one = self.prepare(frame)
@@ -42,19 +50,31 @@ class StreamingForecast:
             covariates = torch.as_tensor(covariates).to(x)
             if covariates.dim()==4: covariates = covariates[None]
         with self.lock:
-            y,self.state = self.model.advance(x, self.state, self.horizon if horizon is None else horizon, covariates)
+            y, self.state = self.model.advance(
+                x, self.state, self.horizon if horizon is None else horizon, covariates)
         y = OUTPUTS[self.model.output](y).cpu()
         if self.scaling is not None: y = self.scaling.inverse(y)
         return y[0] if one else y
 
     def prepare(self, frame): # -> (B,1,C,H,W) for the model, and whether it was one stream's
         "Scale and fill a frame as in training"
-        if self.model.training: raise arg_error('model', 'in `eval` mode', 'one in training', 'say `model.eval()`, or give the stream a copy')
-        try: x = torch.as_tensor(frame)
-        except (TypeError,ValueError,RuntimeError) as e: raise arg_error('frame', 'an array of numbers', f"one that torch cannot take ({e})", error=TypeError) from None
+        if self.model.training:
+            raise arg_error(
+                'model', 'in `eval` mode', 'one in training',
+                'say `model.eval()`, or give the stream a copy')
+        try:
+            x = torch.as_tensor(frame)
+        except (TypeError, ValueError, RuntimeError) as e:
+            raise arg_error(
+                'frame', 'an array of numbers', f"one that torch cannot take ({e})",
+                error=TypeError) from None
         check_tensor('frame', x)
-        if x.dim() not in (3,4): raise arg_error('frame', '(C,H,W) or (B,C,H,W)', f"shape {tuple(x.shape)}")
-        if x.isinf().any(): raise arg_error('frame', 'free of infinite pixels', f"{x.isinf().sum()}", 'NaN says that a pixel is missing')
+        if x.dim() not in (3, 4):
+            raise arg_error('frame', '(C,H,W) or (B,C,H,W)', f"shape {tuple(x.shape)}")
+        if x.isinf().any():
+            raise arg_error(
+                'frame', 'free of infinite pixels', f"{x.isinf().sum()}",
+                'NaN says that a pixel is missing')
         one,x = x.dim()==3,x.to(self.model.frames.weight)
         if self.scaling is not None: x = self.scaling(x)
         x = fill_missing(x, self.fill, self.mask)
@@ -67,7 +87,8 @@ class StreamingForecast:
     def state_dict(self)->dict: # Name to tensor, copies; empty before the first frame
         "What is remembered"
         with self.lock: state = self.state or []
-        return {f'{l}.{k}': t.clone() for l,s in enumerate(state) for k,t in zip('hc', s)}
+        return {
+            f'{l}.{k}': t.clone() for l, s in enumerate(state) for k, t in zip('hc', s)}
 
     def load_state_dict(self,
         tensors:dict, # From `state_dict`
@@ -81,15 +102,31 @@ def _state_from(
     tensors:dict, # From state_dict
 )->list: # What `model.advance` takes as its state
     "Make a state of named tensors, or refuse one of another model"
-    frames = isinstance(model, FrameMemory) # which remembers frames, in place of `(h,c)` for each layer
-    cells  = [] if frames else next(m for m in model.modules() if isinstance(m, ConvLSTM)).cells
-    names  = ['0.h'] if frames else [f'{l}.{k}' for l in range(len(cells)) for k in 'hc']
-    if set(tensors)!=set(names): raise arg_error('tensors', f"named {', '.join(names)}", ', '.join(map(str, tensors)))
+    # which remembers frames, in place of `(h,c)` for each layer
+    frames = isinstance(model, FrameMemory)
+    cells = (
+        [] if frames
+        else next(m for m in model.modules() if isinstance(m, ConvLSTM)).cells)
+    names = ['0.h'] if frames else [f'{l}.{k}' for l in range(len(cells)) for k in 'hc']
+    if set(tensors) != set(names):
+        raise arg_error(
+            'tensors', f"named {', '.join(names)}", ', '.join(map(str, tensors)))
     w = model.frames.weight
     t = {k: tensors[k].to(w.device, copy=True) for k in names}
     first = t['0.h']
-    if frames and (first.dim()!=4 or first.shape[1]%model.in_channels or first.dtype!=w.dtype):
-        raise arg_error('tensors', f"`0.h` of shape (B,frames·{model.in_channels},H,W) and {w.dtype}", f"shape {tuple(first.shape)}, {first.dtype}")
-    for l,c in enumerate(cells): check_state((t[f'{l}.h'],t[f'{l}.c']), (len(first),c.hidden_channels,*first.shape[2:]), w, f'tensors: layer {l}')
-    if not all(v.isfinite().all() for v in t.values()): raise arg_error('tensors', 'finite', 'others')
-    return [(first,)] if frames else [(t[f'{l}.h'],t[f'{l}.c']) for l in range(len(cells))]
+    if frames and (
+        first.dim() != 4 or first.shape[1] % model.in_channels or first.dtype != w.dtype
+    ):
+        raise arg_error(
+            'tensors',
+            f"`0.h` of shape (B,frames·{model.in_channels},H,W) and {w.dtype}",
+            f"shape {tuple(first.shape)}, {first.dtype}")
+    for l, c in enumerate(cells):
+        check_state(
+            (t[f'{l}.h'], t[f'{l}.c']),
+            (len(first), c.hidden_channels, *first.shape[2:]), w, f'tensors: layer {l}')
+    if not all(v.isfinite().all() for v in t.values()):
+        raise arg_error('tensors', 'finite', 'others')
+    return (
+        [(first,)] if frames
+        else [(t[f'{l}.h'], t[f'{l}.c']) for l in range(len(cells))])

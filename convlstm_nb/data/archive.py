@@ -24,12 +24,19 @@ def chunk_edges(
     if isinstance(values, Joined):
         parts = [chunk_edges(p) for p in values.parts]
         if values.axis==1 or None in parts: return parts[0] if values.axis==1 else None
-        return np.concatenate([[0], *(a+time[1:] for a,(time,*_) in zip(values.first, parts))]),*parts[0][1:]
+        return np.concatenate(
+            [[0], *(a + time[1:] for a, (time, *_) in zip(values.first, parts))]
+        ), *parts[0][1:]
     if not isinstance(values, GridArray): return None
     var  = values.dataset()[values.variables[0]].variable
-    size = dict(zip(var.dims, var.encoding.get('chunks') or var.encoding.get('chunksizes') or ()))
+    size = dict(
+        zip(
+            var.dims, var.encoding.get('chunks') or var.encoding.get('chunksizes') or ()
+        ))
     dims = [values.axes[0][a] for a in 'TYX']
-    return tuple(np.r_[0:var.sizes[k]:size[k], var.sizes[k]] for k in dims) if size else None
+    return (
+        tuple(np.r_[0 : var.sizes[k] : size[k], var.sizes[k]] for k in dims) if size
+        else None)
 
 # %% ../../nbs/39_data.archive.ipynb #c15
 class _ChunkCache:
@@ -49,32 +56,48 @@ def overlaps(
     edges, # Of its chunks
 ): # For each chunk that has some: its number, where they go, where they are in it
     "Share places along an axis among its chunks"
-    for i in range(np.searchsorted(edges, wanted[0], 'right')-1, np.searchsorted(edges, wanted[-1], 'right')):
-        before,upto = (len(range(wanted.start, e, wanted.step)) for e in (edges[i], min(edges[i+1], wanted.stop)))
-        if before < upto: yield i,slice(before, upto),slice(wanted[before]-edges[i], wanted[upto-1]-edges[i]+1, wanted.step)
+    for i in range(
+        np.searchsorted(edges, wanted[0], 'right') - 1,
+        np.searchsorted(edges, wanted[-1], 'right')):
+        before, upto = (
+            len(range(wanted.start, e, wanted.step))
+            for e in (edges[i], min(edges[i + 1], wanted.stop)))
+        if before < upto:
+            yield (
+                i,
+                slice(before, upto),
+                slice(
+                    wanted[before] - edges[i], wanted[upto - 1] - edges[i] + 1,
+                    wanted.step))
 
 class _WholeChunks:
     "An array `(T,C,H,W)` that is read by whole chunks"
-    def __init__(self,
-        array, # What a Record reads from
-        edges:tuple, # As from chunk_edges
-        cache:_ChunkCache, # Which other arrays may share
-        number:int=0, # Of this array among those
-    ): self.array,self.edges,self.cache,self.number,self.shape,self.dtype = array,edges,cache,number,array.shape,array.dtype
+    def __init__(
+        self,
+        array,  # What a Record reads from
+        edges: tuple,  # As from chunk_edges
+        cache: _ChunkCache,  # Which other arrays may share
+        number: int = 0,  # Of this array among those
+    ):
+        self.array, self.edges, self.cache, self.number, self.shape, self.dtype = (
+            array, edges, cache, number, array.shape, array.dtype)
 
     def __getitem__(self, key):
         t,c,rows,cols = (range(n)[k] for n,k in zip(self.shape, key))
         out = np.empty((len(t),self.shape[1],len(rows),len(cols)), self.dtype)
         for i,t_to,t_from in overlaps(t, self.edges[0]):
             for j,r_to,r_from in overlaps(rows, self.edges[1]):
-                for k,c_to,c_from in overlaps(cols, self.edges[2]): out[t_to,:,r_to,c_to] = self.chunk(i, j, k)[t_from,:,r_from,c_from]
+                for k, c_to, c_from in overlaps(cols, self.edges[2]):
+                    out[t_to, :, r_to, c_to] = self.chunk(i, j, k)[
+                        t_from, :, r_from, c_from]
         return out[:,key[1]]
 
     def chunk(self, i, j, k):
         kept = self.cache[self.number,i]
-        if (j,k) not in kept:
-            t,rows,cols = (slice(int(e[n]), int(e[n+1])) for e,n in zip(self.edges, (i,j,k)))
-            kept[j,k] = self.array[t,:,rows,cols]
+        if (j, k) not in kept:
+            t, rows, cols = (
+                slice(int(e[n]), int(e[n + 1])) for e, n in zip(self.edges, (i, j, k)))
+            kept[j, k] = self.array[t, :, rows, cols]
         return kept[j,k]
 
 # %% ../../nbs/39_data.archive.ipynb #c19
@@ -88,9 +111,11 @@ def _shuffled_runs(block, rng):
 def _interleaved(order, block, places, rng):
     "Read `order` from several places at once, block by block"
     place = np.arange(len(order))*places//len(order)
-    new   = np.diff(place, prepend=-1).astype(bool) | (np.diff(block[order], prepend=-1)!=0)
+    new = np.diff(place, prepend=-1).astype(bool) | (
+        np.diff(block[order], prepend=-1) != 0)
     step  = new.cumsum()
-    step -= step[np.searchsorted(place, place)] # counted from the beginning of each place
+    # counted from the beginning of each place
+    step -= step[np.searchsorted(place, place)]
     return order[(step + rng.random(len(order))).argsort()]
 
 def _chunk_order(
@@ -107,7 +132,8 @@ def _chunk_order(
     stream = np.arange(len(order))//bs%streams # who gets what is at this place
     ends   = np.bincount(stream, minlength=streams).cumsum()[:-1]
     out    = np.empty_like(order)
-    for s,part in enumerate(np.split(order, ends)): out[stream==s] = _interleaved(part, block, interleave, rng)
+    for s, part in enumerate(np.split(order, ends)):
+        out[stream == s] = _interleaved(part, block, interleave, rng)
     return out
 
 # %% ../../nbs/39_data.archive.ipynb #c27
@@ -119,7 +145,8 @@ class ArchiveWindows(Windows):
         context:int, # Known frames
         horizon:int, # Frames to forecast
         *,
-        interleave:int=8, # Places to read at once: more mix better, and take more memory
+        # Places to read at once: more mix better, and take more memory
+        interleave:int=8,
         max_missing:float=None, # As of Windows
         **kwargs
     ):
@@ -129,8 +156,13 @@ class ArchiveWindows(Windows):
         edges  = {k: chunk_edges(v) for k,v in arrays.items()}
         span   = max((self.span-1)*r.box[0].step + 1 for r in self.records)
         block  = {k: _block_edges(v.shape[0], edges[k], span) for k,v in arrays.items()}
-        cache  = _ChunkCache(max((2*self.interleave+2)*chunks + self.interleave for _,chunks in block.values()))
-        whole_ = {k: v if edges[k] is None else _WholeChunks(v, edges[k], cache, i) for i,(k,v) in enumerate(arrays.items())}
+        cache = _ChunkCache(
+            max(
+                (2 * self.interleave + 2) * chunks + self.interleave
+                for _, chunks in block.values()))
+        whole_ = {
+            k: v if edges[k] is None else _WholeChunks(v, edges[k], cache, i)
+            for i, (k, v) in enumerate(arrays.items())}
         self.block   = _window_blocks(self, {k: e for k,(e,_) in block.items()})
         self.records = [_with_values(r, whole_[id(r.values)]) for r in self.records]
 
@@ -141,7 +173,9 @@ class ArchiveWindows(Windows):
         streams:int=1, # Who take batches in turn: workers of all processes
     )->list: # Numbers of windows
         "A random order that reads each chunk about once"
-        return _chunk_order(self.block, seed, bs=bs, streams=streams, interleave=self.interleave).tolist()
+        return _chunk_order(
+            self.block, seed, bs=bs, streams=streams, interleave=self.interleave
+        ).tolist()
 
 # %% ../../nbs/39_data.archive.ipynb #c28
 def _block_edges(
@@ -162,7 +196,8 @@ def _window_blocks(
     out,before = [],0
     for i,r in enumerate(ds.records):
         start = ds.starts[ds.starts[:,0]==i,1]
-        found = np.searchsorted(edges[id(r.values)], np.asarray(r.box[0])[start], 'right')
+        found = np.searchsorted(
+            edges[id(r.values)], np.asarray(r.box[0])[start], 'right')
         out.append(before + found - found[:1])
         if len(found): before = out[-1][-1] + 1
     return np.concatenate(out)
@@ -175,20 +210,28 @@ def _with_values(record, values):
 
 # %% ../../nbs/39_data.archive.ipynb #c35
 def _shuffle_by_chunk(dl, idxs):
-    if not hasattr(dl.dataset, 'shuffled'): raise arg_error('train', 'ArchiveWindows, to be shuffled by chunk', type(dl.dataset).__name__, error=TypeError)
+    if not hasattr(dl.dataset, 'shuffled'):
+        raise arg_error(
+            'train', 'ArchiveWindows, to be shuffled by chunk',
+            type(dl.dataset).__name__, error=TypeError)
     processes = int(os.environ.get('WORLD_SIZE', 1))
-    return dl.dataset.shuffled(dl.rng.getrandbits(64), bs=dl.bs or 1, streams=processes*max(1, dl.fake_l.num_workers))
+    return dl.dataset.shuffled(
+        dl.rng.getrandbits(64), bs=dl.bs or 1,
+        streams=processes * max(1, dl.fake_l.num_workers))
 
 shuffle_by_chunk = method(_shuffle_by_chunk) # fastai binds it to the DataLoader
 
 class ChunkSampler(Sampler):
     "Visit the windows of an archive in a random order that reads each chunk about once"
-    def __init__(self,
-        windows:ArchiveWindows, # What to visit
-        bs:int, # Windows in a batch
-        streams:int=1, # Who take batches in turn: workers of all processes
-        generator:torch.Generator=None, # PyTorch's own if None
-    ): self.windows,self.bs,self.streams,self.generator = windows,check_int('bs', bs),check_int('streams', streams),generator
+    def __init__(
+        self,
+        windows: ArchiveWindows,  # What to visit
+        bs: int,  # Windows in a batch
+        streams: int = 1,  # Who take batches in turn: workers of all processes
+        generator: torch.Generator = None,  # PyTorch's own if None
+    ):
+        self.windows, self.bs, self.streams, self.generator = (
+            windows, check_int('bs', bs), check_int('streams', streams), generator)
     def __len__(self): return len(self.windows)
     def __iter__(self):
         seed = torch.randint(2**62, (), generator=self.generator).item()

@@ -23,8 +23,12 @@ def geo_import(
     path='a NetCDF file or a Zarr store', # What it is needed for
 ):
     "Import a module of the extra, or say how to install it"
-    try: return import_module(module)
-    except ImportError as e: raise ImportError(f"`{path}` needs xarray, h5netcdf, h5py and zarr: pip install 'convlstm_nb[geo]' ({e})") from None
+    try:
+        return import_module(module)
+    except ImportError as e:
+        raise ImportError(
+            f"`{path}` needs xarray, h5netcdf, h5py and zarr: pip install "
+            f"'convlstm_nb[geo]' ({e})") from None
 
 # %% ../../nbs/33_data.chunks.ipynb #c10
 def _zstd_size(
@@ -37,14 +41,17 @@ def _zstd_size(
         if le(at, 4)!=0xFD2FB528: break
         about = le(at+4, 1)
         alone,wide = about>>5 & 1,about>>6
-        at  += 6 - alone + (0,1,2,4)[about & 3]                  # past the window's size and the dictionary's name
-        size = 2**wide if wide or alone else 0                   # bytes that say the frame's size
+        # past the window's size and the dictionary's name
+        at  += 6 - alone + (0,1,2,4)[about & 3]
+        # bytes that say the frame's size
+        size = 2**wide if wide or alone else 0
         said,seen,last = le(at, size) + 256*(wide==1),0,0
         at += size
         while not last and at+3 <= len(data):
             block = le(at, 3)
             last,kind,n = block & 1,block>>1 & 3,block>>3
-            at   += 3 + (1 if kind==1 else n)                    # a block of one repeated byte, or of n bytes
+            # a block of one repeated byte, or of n bytes
+            at   += 3 + (1 if kind==1 else n)
             seen += 0 if last else 2**17 if kind==2 else n
         total += said if size else seen
     return total
@@ -61,7 +68,9 @@ def _unpacked_size(
     size = 0
     if codec=='zlib':
         inflate = zlib.decompressobj()
-        while len(data) and not inflate.eof and size<=limit: size,data = size + len(inflate.decompress(data, 2**16)),inflate.unconsumed_tail
+        while len(data) and not inflate.eof and size <= limit:
+            size, data = (
+                size + len(inflate.decompress(data, 2**16)), inflate.unconsumed_tail)
         return size
     with {'gzip':gzip.open, 'bz2':bz2.open}[codec](io.BytesIO(data)) as f:
         while size<=limit and (piece := f.read(2**16)): size += len(piece)
@@ -69,8 +78,10 @@ def _unpacked_size(
 
 # %% ../../nbs/33_data.chunks.ipynb #c16
 _PACKERS = set('blosc zlib gzip bz2 lz4 zstd'.split())
-_CODECS  = _PACKERS | set('bytes transpose sharding_indexed crc32c crc32 adler32 fletcher32 shuffle delta fixedscaleoffset scale_offset '
-                        'cast_value quantize bitround packbits astype vlen-utf8'.split())
+_CODECS = _PACKERS | set(
+    'bytes transpose sharding_indexed crc32c crc32 adler32 fletcher32 shuffle delta '
+    'fixedscaleoffset scale_offset '
+    'cast_value quantize bitround packbits astype vlen-utf8'.split())
 
 def _statements(
     meta, # Metadata of a Zarr store, from JSON
@@ -80,16 +91,24 @@ def _statements(
         for m in meta: yield from _statements(m)
     elif isinstance(meta, dict):
         for k,v in meta.items():
-            if k=='.zattrs' or k.endswith('/.zattrs') or (k=='attributes' and 'node_type' in meta): continue # the user's own words
+            # the user's own words
+            if (
+                k == '.zattrs' or k.endswith('/.zattrs')
+                or (k == 'attributes' and 'node_type' in meta)):
+                continue
             yield k,v
             yield from _statements(v)
 
 def _codec_names(said): # From statements
     "The codecs among them"
     for k,v in said:
-        if k not in ('compressor','filters','codecs','index_codecs','serializer','compressors','storage_transformers'): continue
+        if k not in (
+            'compressor', 'filters', 'codecs', 'index_codecs', 'serializer',
+            'compressors', 'storage_transformers'):
+            continue
         for c in v if isinstance(v, list) else [v]:
-            if c is not None: yield str(c.get('id', c.get('name')) if isinstance(c, dict) else c)
+            if c is not None:
+                yield str(c.get('id', c.get('name')) if isinstance(c, dict) else c)
 
 def check_zarr(
     path, # A Zarr store, a folder
@@ -97,15 +116,30 @@ def check_zarr(
     "Refuse a Zarr store that may unpickle, or whose chunks hold nothing"
     path = Path(path)
     try:
-        metas = [f for folder in (path, *(p for p in path.iterdir() if p.is_dir()))
-                 for f in (folder/n for n in ('.zmetadata','.zgroup','.zarray','zarr.json')) if f.is_file()]
+        metas = [
+            f
+            for folder in (path, *(p for p in path.iterdir() if p.is_dir()))
+            for f in (
+                folder / n for n in ('.zmetadata', '.zgroup', '.zarray', 'zarr.json'))
+            if f.is_file()]
         said = [kv for f in metas for kv in _statements(json.loads(f.read_text()))]
-    except (ValueError, RecursionError, OSError) as e: raise arg_error(path, 'a whole Zarr store', f"one that cannot be read ({e})") from None
-    if not metas: raise arg_error(path, 'a Zarr store', 'a folder without .zgroup, .zarray or zarr.json')
-    strange = {n for n in _codec_names(said) if n.removeprefix('numcodecs.') not in _CODECS}
-    if strange: raise arg_error(path, 'a Zarr store of numbers', f"one with the codecs {', '.join(sorted(strange))}", 'which are not trusted')
+    except (ValueError, RecursionError, OSError) as e:
+        raise arg_error(
+            path, 'a whole Zarr store', f"one that cannot be read ({e})") from None
+    if not metas:
+        raise arg_error(
+            path, 'a Zarr store', 'a folder without .zgroup, .zarray or zarr.json')
+    strange = {
+        n for n in _codec_names(said) if n.removeprefix('numcodecs.') not in _CODECS}
+    if strange:
+        raise arg_error(
+            path, 'a Zarr store of numbers',
+            f"one with the codecs {', '.join(sorted(strange))}",
+            'which are not trusted')
     for k,v in said:
-        if k in ('chunks','chunk_shape') and isinstance(v, list) and 0 in v: raise arg_error(path, 'a Zarr store whose chunks hold something', f"chunks of {v}")
+        if k in ('chunks', 'chunk_shape') and isinstance(v, list) and 0 in v:
+            raise arg_error(
+                path, 'a Zarr store whose chunks hold something', f"chunks of {v}")
 
 # %% ../../nbs/33_data.chunks.ipynb #c18
 def _check_chunk(
@@ -116,9 +150,14 @@ def _check_chunk(
     "Refuse a chunk that unpacks to more than it may"
     packers = [c for c in codecs if c in _PACKERS]
     if limit > MAX_UNPACK or len(packers) > 1 or 'vlen-utf8' in codecs:
-        raise arg_error('chunk', f"one of numbers, at most {MAX_UNPACK} bytes, compressed once", f"{limit} bytes, with the codecs {', '.join(codecs)}")
+        raise arg_error(
+            'chunk', f"one of numbers, at most {MAX_UNPACK} bytes, compressed once",
+            f"{limit} bytes, with the codecs {', '.join(codecs)}")
     for c in packers:
-        if (size := _unpacked_size(c, data, limit)) > limit: raise arg_error('chunk', f"one that unpacks to at most {limit} bytes", f"{size} bytes or more from {c}")
+        if (size := _unpacked_size(c, data, limit)) > limit:
+            raise arg_error(
+                'chunk', f"one that unpacks to at most {limit} bytes",
+                f"{size} bytes or more from {c}")
 
 def _chunk_room(
     limit:int, # What a chunk may unpack to, in bytes
@@ -131,25 +170,37 @@ def _bounded_pipeline():
     "Make zarr's codec pipeline with a look at each chunk, and register it under a name"
     from zarr.core.codec_pipeline import BatchedCodecPipeline
     from zarr.registry import register_pipeline
-    limit_of = lambda spec: prod(spec.shape)*max(8, spec.dtype.to_native_dtype().itemsize)
+    limit_of = lambda spec: (
+        prod(spec.shape) * max(8, spec.dtype.to_native_dtype().itemsize))
     def names(pipeline):
-        for c in pipeline: # the second version of the format has one codec, of filters and a compressor
-            parts = (*(c.filters or ()), c.compressor) if hasattr(c, 'compressor') else ()
-            yield from (p.codec_id for p in parts if p is not None) if parts else [c.to_dict()['name'].removeprefix('numcodecs.')]
+        for c in pipeline:  # the second version of the format has one codec, of filters and a compressor
+            parts = (
+                (*(c.filters or ()), c.compressor) if hasattr(c, 'compressor') else ())
+            yield from (
+                (p.codec_id for p in parts if p is not None) if parts
+                else [c.to_dict()['name'].removeprefix('numcodecs.')])
 
     class BoundedPipeline(BatchedCodecPipeline):
         async def read_batch(self, batch, *args, **kwargs):
             batch = list(batch)
-            for getter,spec,*_ in batch:
-                if not hasattr(getter, 'store'): continue # a chunk in a shard, which was looked at
-                try: size = await getter.store.getsize(getter.path)
-                except FileNotFoundError: continue # an empty one
-                if size > _chunk_room(limit_of(spec)): raise arg_error('chunk', f"one of at most {limit_of(spec)} bytes", f"{size} bytes in {getter.path}")
+            for getter, spec, *_ in batch:
+                if not hasattr(getter, 'store'):
+                    continue  # a chunk in a shard, which was looked at
+                try:
+                    size = await getter.store.getsize(getter.path)
+                except FileNotFoundError:
+                    continue  # an empty one
+                if size > _chunk_room(limit_of(spec)):
+                    raise arg_error(
+                        'chunk', f"one of at most {limit_of(spec)} bytes",
+                        f"{size} bytes in {getter.path}")
             return await super().read_batch(batch, *args, **kwargs)
         async def decode_batch(self, chunks):
-            chunks,codecs = list(chunks),list(names(self))
-            for data,spec in chunks:
-                if data is not None: _check_chunk(codecs, memoryview(data.as_numpy_array()), limit_of(spec))
+            chunks, codecs = list(chunks), list(names(self))
+            for data, spec in chunks:
+                if data is not None:
+                    _check_chunk(
+                        codecs, memoryview(data.as_numpy_array()), limit_of(spec))
             return await super().decode_batch(chunks)
 
     register_pipeline(BoundedPipeline)
@@ -158,7 +209,8 @@ def _bounded_pipeline():
 @contextmanager
 def bounded_zarr():
     "Have zarr look at each chunk before it unpacks it"
-    with geo_import('zarr').config.set({'codec_pipeline.path': _bounded_pipeline()}): yield
+    with geo_import('zarr').config.set({'codec_pipeline.path': _bounded_pipeline()}):
+        yield
 
 # %% ../../nbs/33_data.chunks.ipynb #c25
 _FILTERS = {1:'deflate', 2:'shuffle', 3:'fletcher32', 32000:'lzf'}
@@ -170,9 +222,13 @@ def _check_filters(
     props = dset.id.get_create_plist()
     codes = [props.get_filter(i)[0] for i in range(props.get_nfilters())]
     packed = next((i for i,c in enumerate(codes) if c in (1,32000)), len(codes))
-    if set(codes)-set(_FILTERS) or set(codes[packed+1:])-{3}:
-        raise arg_error(f'{dset.file.filename}: {dset.name}', 'one that is shuffled, then compressed by deflate or LZF once, then given a checksum',
-                      f"one with the filters {', '.join(_FILTERS.get(c, str(c)) for c in codes)}", 'which are not trusted')
+    if set(codes) - set(_FILTERS) or set(codes[packed + 1 :]) - {3}:
+        raise arg_error(
+            f'{dset.file.filename}: {dset.name}',
+            'one that is shuffled, then compressed by deflate or LZF once, then given '
+            'a checksum',
+            f"one with the filters {', '.join(_FILTERS.get(c, str(c)) for c in codes)}",
+            'which are not trusted')
     return packed if 1 in codes else None
 
 def check_chunks(
@@ -182,16 +238,29 @@ def check_chunks(
 )->set: # Corners of those looked at now
     "Refuse chunks that unpack to more than they may"
     if not dset.chunks: return set()
-    deflate,limit,found = _check_filters(dset),prod(dset.chunks)*dset.id.get_type().get_size(),[]
-    if key is None: dset.id.chunk_iter(found.append)
+    deflate, limit, found = (
+        _check_filters(dset), prod(dset.chunks) * dset.id.get_type().get_size(), [])
+    if key is None:
+        dset.id.chunk_iter(found.append)
     else:
-        spans = [sorted({t//c*c for t in range(n)[s]}) for s,n,c in zip(key, dset.shape, dset.chunks, strict=True)]
-        found = [dset.id.get_chunk_info_by_coord(at) for at in product(*spans) if at not in seen]
+        spans = [
+            sorted({t // c * c for t in range(n)[s]})
+            for s, n, c in zip(key, dset.shape, dset.chunks, strict=True)]
+        found = [
+            dset.id.get_chunk_info_by_coord(at) for at in product(*spans)
+            if at not in seen]
     found = [c for c in found if c.size]
     for c in found:
-        size = c.size - limit//16 - 2**10 # as large on the disk as it may be, and LZF makes at most ninety bytes of one
-        if size<=limit and deflate is not None and not c.filter_mask>>deflate & 1: size = _unpacked_size('zlib', dset.id.read_direct_chunk(c.chunk_offset)[1], limit)
-        if size>limit: raise arg_error(f'{dset.file.filename}: {dset.name}', f"one whose chunks unpack to at most {limit} bytes", f"more at {c.chunk_offset}")
+        # as large on the disk as it may be, and LZF makes at most ninety bytes of one
+        size = c.size - limit//16 - 2**10
+        if size <= limit and deflate is not None and not c.filter_mask >> deflate & 1:
+            size = _unpacked_size(
+                'zlib', dset.id.read_direct_chunk(c.chunk_offset)[1], limit)
+        if size > limit:
+            raise arg_error(
+                f'{dset.file.filename}: {dset.name}',
+                f"one whose chunks unpack to at most {limit} bytes",
+                f"more at {c.chunk_offset}")
     return {c.chunk_offset for c in found}
 
 # %% ../../nbs/33_data.chunks.ipynb #c25s1
@@ -205,8 +274,12 @@ def check_hdf5(
             for name in f:
                 link = f.get(name, getlink=True)
                 item = f[name] if isinstance(link, h5py.HardLink) else None
-                if item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
-                    raise arg_error(path, 'a file that holds its own data', f"{name}, which refers to another place")
+                if item is None or (
+                    isinstance(item, h5py.Dataset)
+                    and (item.external or item.is_virtual)):
+                    raise arg_error(
+                        path, 'a file that holds its own data',
+                        f"{name}, which refers to another place")
                 if isinstance(item, h5py.Dataset): _check_filters(item)
                 if isinstance(item, h5py.Dataset) and item.ndim < 3: check_chunks(item)
     except (OSError, KeyError, RuntimeError, zlib.error) as e: raise arg_error(path, 'a whole NetCDF file', f"one that cannot be read ({e})") from None
@@ -221,15 +294,23 @@ def check_classic(
     size = Path(path).stat().st_size
     with open(path, 'rb') as f:
         def over(n): # so many bytes, in whole words
-            if not n <= size-f.tell(): raise arg_error(path, 'a whole NetCDF file', f"one of {size} bytes that claims {n} more at {f.tell()}")
+            if not n <= size - f.tell():
+                raise arg_error(
+                    path, 'a whole NetCDF file',
+                    f"one of {size} bytes that claims {n} more at {f.tell()}")
             f.seek(n + -n%4, 1)
         def number(): over(4); f.seek(-4, 1); return int.from_bytes(f.read(4), 'big')
         def each(): number(); return range(number()) # what kind of list, and how long
         def named(): over(number())
         def attributes():
-            for _ in each(): named(); kind = number(); over(number()*_WIDTHS.get(kind, size))
+            for _ in each():
+                named()
+                kind = number()
+                over(number() * _WIDTHS.get(kind, size))
         version = f.read(4)[3:]
-        if version not in (b'\1',b'\2'): raise arg_error(path, 'a NetCDF file of version 1, 2 or 4', f"version {version}")
+        if version not in (b'\1', b'\2'):
+            raise arg_error(
+                path, 'a NetCDF file of version 1, 2 or 4', f"version {version}")
         number()
         for _ in each(): named(); number()
         attributes()

@@ -28,11 +28,16 @@ def clock(
 )->torch.Tensor: # `(T,2*len(cycles),1,1)`
     "Say the time of day and of the year, by sines and cosines"
     times = np.asarray(times)
-    if times.dtype.kind!='M': raise arg_error('times', f"dates, from which to tell the {' and the '.join(cycles)}", 'none' if times.dtype==object else times.dtype)
+    if times.dtype.kind != 'M':
+        raise arg_error(
+            'times', f"dates, from which to tell the {' and the '.join(cycles)}",
+            'none' if times.dtype == object else times.dtype)
     ms,waves = times.astype('M8[ms]'),[]
     for c in cycles:
         first = times.astype(f"M8[{CYCLES[check_choice('cycles', c, list(CYCLES))]}]")
-        phase = (ms-first.astype('M8[ms]'))/((first+1).astype('M8[ms]')-first.astype('M8[ms]'))*2*math.pi
+        phase = (
+            (ms - first.astype('M8[ms]'))
+            / ((first + 1).astype('M8[ms]') - first.astype('M8[ms]')) * 2 * math.pi)
         waves += [np.sin(phase), np.cos(phase)]
     return torch.from_numpy(np.stack(waves, 1)[...,None,None]).float()
 
@@ -44,7 +49,9 @@ def with_covariates(
     axes:str=None, # For NumPy: the axes of the records
 )->list: # Records with covariates
     "Put variables of a file beside its records, as what is known ahead"
-    found = [covariate_records(path, n, records, axes) for n in ([names] if isinstance(names, str) else names)]
+    found = [
+        covariate_records(path, n, records, axes)
+        for n in ([names] if isinstance(names, str) else names)]
     return [replace(r, covariates=tuple(zs)) for r,*zs in zip(records, *found)]
 
 # %% ../../nbs/38_data.covariates.ipynb #c10s1
@@ -59,7 +66,10 @@ def covariate_records(
     a,dims = _flat_variable(files[0], name, records[0].dims)
     if a is not None: return [spread(a, dims, r, name) for r in records]
     found = open_records(path, name, axes=axes)
-    if len(found)!=len(records): raise arg_error('covariates', f"of {len(records)} sequences, as the frames", f"{len(found)} of {name}")
+    if len(found) != len(records):
+        raise arg_error(
+            'covariates', f"of {len(records)} sequences, as the frames",
+            f"{len(found)} of {name}")
     return found
 
 # %% ../../nbs/38_data.covariates.ipynb #c10s2
@@ -72,15 +82,24 @@ def _flat_variable(
     if hasattr(path, 'data_vars'): ds,path = path,None
     elif Path(path).suffix=='.npz':
         a = open_array(path, name)
-        return (a[...],{1:dims[:1], 2:dims[1:]}[len(a.shape)]) if len(a.shape) in (1,2) else (None,None)
+        return (
+            (a[...], {1: dims[:1], 2: dims[1:]}[len(a.shape)]) if len(a.shape) in (1, 2)
+            else (None, None))
     elif Path(path).suffix in ('.npy','.gif') or (Path(path).is_dir() and Path(path).suffix!='.zarr'):
-        raise arg_error('covariates', f"'hour' or 'season', since {path} has no variables", repr(name))
+        raise arg_error(
+            'covariates', f"'hour' or 'season', since {path} has no variables",
+            repr(name))
     else: ds = open_grid(path)
-    if name not in ds.variables: raise arg_error('covariates', f"'hour', 'season' or variables of the file, {', '.join(map(str, ds.variables))}", repr(name))
+    if name not in ds.variables:
+        raise arg_error(
+            'covariates', "'hour', 'season' or variables of the file, "
+            f"{', '.join(map(str, ds.variables))}", repr(name))
     var = ds.variables[name]
     if len(var.dims) > 2 and dims[0] in var.dims: return None,None
     if var.dtype.kind not in 'biuf' or not var.dims or not set(var.dims) <= set(dims):
-        raise arg_error('covariates', f"numbers along {', '.join(dims)}", f"{name}, {var.dtype} along {', '.join(map(str, var.dims)) or 'nothing'}")
+        raise arg_error(
+            'covariates', f"numbers along {', '.join(dims)}",
+            f"{name}, {var.dtype} along {', '.join(map(str, var.dims)) or 'nothing'}")
     return values_of(var, path),tuple(var.dims)
 
 def spread(
@@ -92,17 +111,26 @@ def spread(
     "Spread values over the axes that they lack; nothing is copied"
     T,_,H,W = record.shape
     at,sizes = [record.dims.index(d) for d in dims],(T,H,W)
-    if a.shape!=tuple(sizes[i] for i in at): raise arg_error(f'{record.name}: {name}', f"of shape {tuple(sizes[i] for i in at)}", f"shape {a.shape}")
-    a = a.transpose(np.argsort(at)).reshape([n if i in at else 1 for i,n in enumerate(sizes)])
-    return Record(np.broadcast_to(a, (len(a),H,W))[:,None], record.times if 0 in at else None, variables={name:{}}, dims=record.dims, name=f'{record.name}: {name}')
+    if a.shape != tuple(sizes[i] for i in at):
+        raise arg_error(
+            f'{record.name}: {name}', f"of shape {tuple(sizes[i] for i in at)}",
+            f"shape {a.shape}")
+    a = a.transpose(np.argsort(at)).reshape(
+        [n if i in at else 1 for i, n in enumerate(sizes)])
+    return Record(
+        np.broadcast_to(a, (len(a), H, W))[:, None], record.times if 0 in at else None,
+        variables={name: {}}, dims=record.dims, name=f'{record.name}: {name}')
 
 # %% ../../nbs/38_data.covariates.ipynb #c17
 class Covariates:
     "What is known ahead, made ready for a model"
-    def __init__(self,
-        scalings:list=(), # A Scaling for each covariate of the records
-        cycles:list=(), # Some of 'hour' and 'season'
-    ): self.scalings,self.cycles = list(scalings),[check_choice('cycles', c, list(CYCLES)) for c in cycles]
+    def __init__(
+        self,
+        scalings: list = (),  # A Scaling for each covariate of the records
+        cycles: list = (),  # Some of 'hour' and 'season'
+    ):
+        self.scalings, self.cycles = (
+            list(scalings), [check_choice('cycles', c, list(CYCLES)) for c in cycles])
 
     def __call__(self,
         record:Record, # With covariates
@@ -112,22 +140,36 @@ class Covariates:
     )->torch.Tensor: # `(T,n,H,W)`, or `(T,n,1,1)` where nothing depends on the place
         "What goes with these frames"
         times = record.times[frames] if record.times is not None else None
-        return self.join([z.read(frames if len(z)>1 else slice(None), rows, cols) for z in self.check(record)], times, len(range(len(record))[frames]), rows, cols)
+        return self.join(
+            [
+                z.read(frames if len(z) > 1 else slice(None), rows, cols)
+                for z in self.check(record)],
+            times,
+            len(range(len(record))[frames]),
+            rows,
+            cols)
 
     def check(self, record):
-        if len(record.covariates)!=len(self.scalings): raise arg_error(record.name, f"a record with {len(self.scalings)} covariates", len(record.covariates), 'give them with `with_covariates`')
+        if len(record.covariates) != len(self.scalings):
+            raise arg_error(
+                record.name, f"a record with {len(self.scalings)} covariates",
+                len(record.covariates), 'give them with `with_covariates`')
         return record.covariates
 
     def join(self, arrays, times, T, rows=slice(None), cols=slice(None)):
-        zs = [fill_missing(s.at(rows, cols)(torch.from_numpy(a))) for s,a in zip(self.scalings, arrays)]
+        zs = [
+            fill_missing(s.at(rows, cols)(torch.from_numpy(a)))
+            for s, a in zip(self.scalings, arrays)]
         if self.cycles: zs.append(clock(times, self.cycles))
         size = zs[0].shape[-2:]
         return torch.cat([z.expand(T, -1, *size) for z in zs], 1)
 
-    def to_dict(self): return dict(scalings=[s.to_dict() for s in self.scalings], cycles=self.cycles)
+    def to_dict(self):
+        return dict(scalings=[s.to_dict() for s in self.scalings], cycles=self.cycles)
     @classmethod
     def from_dict(cls, d):
-        if not isinstance(d, dict) or set(d)!={'scalings','cycles'}: raise arg_error('covariates', 'a dict of scalings and cycles', str(d)[:80])
+        if not isinstance(d, dict) or set(d) != {'scalings', 'cycles'}:
+            raise arg_error('covariates', 'a dict of scalings and cycles', str(d)[:80])
         return cls([Scaling.from_dict(s) for s in d['scalings']], d['cycles'])
 
 # %% ../../nbs/38_data.covariates.ipynb #c17s1
@@ -137,7 +179,9 @@ def fit_covariates(
 )->Covariates: # None where there is nothing
     "Scale covariates by training records"
     records = [records] if isinstance(records, Record) else list(records)
-    scalings = [fit_scaling('standard', [r.covariates[i] for r in records]) for i in range(len(records[0].covariates))]
+    scalings = [
+        fit_scaling('standard', [r.covariates[i] for r in records])
+        for i in range(len(records[0].covariates))]
     return Covariates(scalings, cycles) if scalings or cycles else None
 
 # %% ../../nbs/38_data.covariates.ipynb #c21
@@ -147,7 +191,8 @@ def known_part(
     "Leave out the frames at the end for which covariates alone are known"
     if all(len(z)==1 for z in record.covariates): return record
     for end in range(len(record), 0, -1):
-        if not np.isnan(record.read(slice(end-1,end))).all(): return record.part(slice(0,end))
+        if not np.isnan(record.read(slice(end - 1, end))).all():
+            return record.part(slice(0, end))
     return record
 
 # %% ../../nbs/38_data.covariates.ipynb #c21s1
@@ -164,7 +209,15 @@ def covariates_ahead(
     frames = slice(end-1-(context-1)*step, end+horizon*step, step)
     run    = next(b for a,b in record.runs() if a < end <= b)
     moving = any(len(z)>1 for z in covariates.check(record))
-    if moving and run < end+horizon*step:
-        raise arg_error(record.name, f"{horizon*step} evenly spaced frames after the last known one, with their covariates", f"{run-end}", 'add them, with missing values for what is to be forecast')
-    times = None if known.times is None else np.concatenate([known.times[frames], known.after(horizon, step)])
-    return covariates.join([z.read(frames if len(z)>1 else slice(None)) for z in record.covariates], times, context+horizon)
+    if moving and run < end + horizon * step:
+        raise arg_error(
+            record.name,
+            f"{horizon * step} evenly spaced frames after the last known one, with "
+            "their covariates", f"{run - end}",
+            'add them, with missing values for what is to be forecast')
+    times = (
+        None if known.times is None
+        else np.concatenate([known.times[frames], known.after(horizon, step)]))
+    return covariates.join(
+        [z.read(frames if len(z) > 1 else slice(None)) for z in record.covariates],
+        times, context + horizon)

@@ -10,7 +10,8 @@ import os, warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 import numpy as np
-from .chunks import bounded_zarr, check_chunks, check_classic, check_hdf5, check_zarr, geo_import
+from .chunks import (
+    bounded_zarr, check_chunks, check_classic, check_hdf5, check_zarr, geo_import)
 from ..checks import arg_error
 from .readers import COLUMNS, ROWS, TIMES, check_extent
 from .windows import Record
@@ -37,8 +38,13 @@ def reading(
     try:
         with bounded_zarr() if path and Path(path).is_dir() else nullcontext(): yield
     except Exception as e: # a foreign library, on a foreign file
-        if path is None or isinstance(e, (ValueError,TypeError)) and str(e).startswith(f'`{path}'): raise
-        raise arg_error(path, 'a whole file', f"one that cannot be read ({type(e).__name__}: {e})") from None
+        if (
+            path is None or isinstance(e, (ValueError, TypeError))
+            and str(e).startswith(f'`{path}')):
+            raise
+        raise arg_error(
+            path, 'a whole file', f"one that cannot be read ({type(e).__name__}: {e})"
+        ) from None
 
 # %% ../../nbs/34_data.grids.ipynb #c9
 def open_grid(
@@ -52,12 +58,17 @@ def open_grid(
     elif not path.is_file(): raise arg_error(path, 'a file', 'nothing there', error=FileNotFoundError)
     else:
         with open(path, 'rb') as f: start = f.read(4)
-        if start[:3]!=b'CDF' and start!=b'\x89HDF': raise arg_error(path, 'a NetCDF file', f"one that begins with {start!r}")
-        engine,check = ('scipy',check_classic) if start[:3]==b'CDF' else ('h5netcdf',check_hdf5)
+        if start[:3] != b'CDF' and start != b'\x89HDF':
+            raise arg_error(path, 'a NetCDF file', f"one that begins with {start!r}")
+        engine, check = (
+            ('scipy', check_classic) if start[:3] == b'CDF'
+            else ('h5netcdf', check_hdf5))
         check(path)
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter('ignore') # about metadata that are not consolidated
-        return xr.open_dataset(path, engine=engine, decode_times=False, decode_coords='all', create_default_indexes=False, cache=False)
+        return xr.open_dataset(
+            path, engine=engine, decode_times=False, decode_coords='all',
+            create_default_indexes=False, cache=False)
 
 # %% ../../nbs/34_data.grids.ipynb #c11
 def _find_axes(
@@ -76,17 +87,30 @@ def _find_axes(
         if a not in axes and left: axes[a] = left.pop()
     if 'T' not in axes and left: axes['T'] = left.pop(0)
     if len(left)==1: axes['C'] = left.pop()
-    if left or not {'T','Y','X'} <= set(axes):
-        raise arg_error(f'{variable}', 'a variable of time, rows and columns, and of one more axis at most', f"{dict(var.sizes)}", 'choose one of each other axis with `.isel`, and save that')
+    if left or not {'T', 'Y', 'X'} <= set(axes):
+        raise arg_error(
+            f'{variable}',
+            'a variable of time, rows and columns, and of one more axis at most',
+            f"{dict(var.sizes)}",
+            'choose one of each other axis with `.isel`, and save that')
     return axes
 
 def _letter(dim, attrs):
     "The axis of a dimension, by what is said of it"
-    name,units,std,said = dim.lower(),str(attrs.get('units', '')),str(attrs.get('standard_name', '')),str(attrs.get('axis', ''))
+    name, units, std, said = (
+        dim.lower(), str(attrs.get('units', '')), str(attrs.get('standard_name', '')),
+        str(attrs.get('axis', '')))
     if said in ('T','Y','X'): return said
     if name in TIMES   or std=='time' or ' since ' in units: return 'T'
-    if name in ROWS    or std in ('latitude','grid_latitude','projection_y_coordinate')  or units in ('degrees_north','degree_north'): return 'Y'
-    if name in COLUMNS or std in ('longitude','grid_longitude','projection_x_coordinate') or units in ('degrees_east','degree_east'):  return 'X'
+    if (
+        name in ROWS or std in ('latitude', 'grid_latitude', 'projection_y_coordinate')
+        or units in ('degrees_north', 'degree_north')):
+        return 'Y'
+    if (
+        name in COLUMNS
+        or std in ('longitude', 'grid_longitude', 'projection_x_coordinate')
+        or units in ('degrees_east', 'degree_east')):
+        return 'X'
 
 def _choose_variables(
     ds, # xarray Dataset
@@ -94,13 +118,23 @@ def _choose_variables(
     name='file', # What the message calls it
 )->list:
     "Name the variables that are to be channels"
-    bounds = {str(v.attrs.get('bounds', v.encoding.get('bounds'))) for v in ds.variables.values()}
-    numbers = [k for k,v in ds.data_vars.items() if v.dtype.kind in 'biuf' and v.ndim>=3 and k not in bounds]
+    bounds = {
+        str(v.attrs.get('bounds', v.encoding.get('bounds')))
+        for v in ds.variables.values()}
+    numbers = [
+        k for k, v in ds.data_vars.items()
+        if v.dtype.kind in 'biuf' and v.ndim >= 3 and k not in bounds]
     if variables is None and len(numbers)==1: return numbers
     asked = [variables] if isinstance(variables, str) else list(variables or [])
-    if not asked or set(asked)-set(numbers) or len(set(asked))!=len(asked):
-        others = '; '.join(f"{k} has {', '.join(map(str, v.dims)) or 'no axis'}" for k,v in ds.data_vars.items() if k not in numbers and (not numbers or k in asked))
-        raise arg_error('variables', f"some of those in {name} with time, rows and columns, {', '.join(numbers) or 'of which there are none'}", variables or 'none', others or 'say which')
+    if not asked or set(asked) - set(numbers) or len(set(asked)) != len(asked):
+        others = '; '.join(
+            f"{k} has {', '.join(map(str, v.dims)) or 'no axis'}"
+            for k, v in ds.data_vars.items()
+            if k not in numbers and (not numbers or k in asked))
+        raise arg_error(
+            'variables', f"some of those in {name} with time, rows and columns, "
+            f"{', '.join(numbers) or 'of which there are none'}", variables or 'none',
+            others or 'say which')
     return asked
 
 # %% ../../nbs/34_data.grids.ipynb #c14
@@ -114,33 +148,51 @@ class GridArray:
         dtype, # Of the values, decoded
     ):
         self.path = source if isinstance(source, (str, Path)) else None
-        self.source,self.variables,self.axes,self.shape,self.dtype,self.opened = source,variables,axes,shape,dtype,None
+        self.source, self.variables, self.axes, self.shape, self.dtype, self.opened = (
+            source, variables, axes, shape, dtype, None)
 
     def __getstate__(self): return self.__dict__ | {'opened':None}
     def dataset(self):
         if self.path is None: return self.source
-        if self.opened is None or self.opened[0]!=os.getpid():
-            seen = {v:set() for v in self.variables} if geo_import('h5py').is_hdf5(self.path) else None
-            self.opened = os.getpid(),open_grid(self.path),seen
+        if self.opened is None or self.opened[0] != os.getpid():
+            seen = (
+                {v: set() for v in self.variables}
+                if geo_import('h5py').is_hdf5(self.path) else None)
+            self.opened = os.getpid(), open_grid(self.path), seen
         return self.opened[1]
 
     def __getitem__(self, key):
         t,c,rows,cols = key
-        with reading(self.path): return np.concatenate([self.one(v, a, t, rows, cols) for v,a in zip(self.variables, self.axes)], 1)[:,c]
+        with reading(self.path):
+            return np.concatenate(
+                [
+                    self.one(v, a, t, rows, cols)
+                    for v, a in zip(self.variables, self.axes)],
+                1)[:, c]
     def one(self, variable, axes, t, rows, cols):
-        var,key = self.dataset()[variable].variable,{axes['T']:t, axes['Y']:rows, axes['X']:cols}
+        var, key = (
+            self.dataset()[variable].variable,
+            {axes['T']: t, axes['Y']: rows, axes['X']: cols})
         if self.path: self.check(variable, [key.get(d, slice(None)) for d in var.dims])
-        a = var.isel(key).transpose(axes['T'], *(d for d in var.dims if d not in axes.values()), *([axes['C']] if 'C' in axes else []), axes['Y'], axes['X']).values
+        a = (
+            var.isel(key)
+            .transpose(
+                axes['T'], *(d for d in var.dims if d not in axes.values()),
+                *([axes['C']] if 'C' in axes else []), axes['Y'], axes['X'])
+            .values)
         return a.reshape(len(a), -1, *a.shape[-2:])
     def check(self, variable, key): # chunks of HDF5, each once
         if (seen := self.opened[2]) is None: return
-        with geo_import('h5py').File(self.path, 'r') as f: seen[variable] |= check_chunks(f[variable], key, seen[variable])
+        with geo_import('h5py').File(self.path, 'r') as f:
+            seen[variable] |= check_chunks(f[variable], key, seen[variable])
 
 # %% ../../nbs/34_data.grids.ipynb #c15
 def grid_records(
     source, # A NetCDF file, a Zarr store, or an xarray Dataset
     variables=None, # Variables that become channels; the only one there is if None
-    **kwargs # `fill`, `valid`, `scale` and `offset` of a Record, for values that the file has decoded
+    # `fill`, `valid`, `scale` and `offset` of a Record, for values that the file has
+    # decoded
+    **kwargs
 )->list: # One Record
     "Make a record of a NetCDF file or a Zarr store"
     path = source if isinstance(source, (str, Path)) else None
@@ -150,18 +202,29 @@ def grid_records(
     axes  = [_find_axes(ds, v) for v in variables]
     first = axes[0]
     sizes = [tuple(ds[v].sizes[a[l]] for l in 'TYX') for v,a in zip(variables, axes)]
-    if len(set(sizes))>1 or any(a[l]!=first[l] for a in axes for l in 'TYX'):
-        raise arg_error(name, 'variables on one grid', {v: dict(ds[v].sizes) for v in variables})
-    channels = [c for v,a in zip(variables, axes) for c in _channel_attrs(ds, v, a.get('C'), path)]
+    if len(set(sizes)) > 1 or any(a[l] != first[l] for a in axes for l in 'TYX'):
+        raise arg_error(
+            name, 'variables on one grid', {v: dict(ds[v].sizes) for v in variables})
+    channels = [
+        c for v, a in zip(variables, axes)
+        for c in _channel_attrs(ds, v, a.get('C'), path)]
     shape = sizes[0][0],len(channels),*sizes[0][1:]
     check_extent(name, shape)
     claimed = sum(ds[v].size*ds[v].dtype.itemsize for v in variables)
-    if path and disk_bytes(path, claimed/1e5)*1e5 < claimed: raise arg_error(name, f"a file that holds {shape}", f"{disk_bytes(path, np.inf)} bytes, which is next to nothing")
-    values = GridArray(path or ds, variables, axes, shape, np.result_type(*(ds[v].dtype for v in variables)))
+    if path and disk_bytes(path, claimed / 1e5) * 1e5 < claimed:
+        raise arg_error(
+            name, f"a file that holds {shape}",
+            f"{disk_bytes(path, np.inf)} bytes, which is next to nothing")
+    values = GridArray(
+        path or ds, variables, axes, shape,
+        np.result_type(*(ds[v].dtype for v in variables)))
     dims   = tuple(first[l] for l in 'TYX')
     times,about = _grid_times(ds, dims[0], name, path)
     kwargs = {k:v for k,v in kwargs.items() if v is not None}
-    return [Record(values, times, about | _grid_coords(ds, dims, path), dict(channels), dict(ds.attrs), dims, name, **kwargs)]
+    return [
+        Record(
+            values, times, about | _grid_coords(ds, dims, path), dict(channels),
+            dict(ds.attrs), dims, name, **kwargs)]
 
 # %% ../../nbs/34_data.grids.ipynb #c16
 def values_of(
@@ -179,11 +242,20 @@ def _channel_attrs(
 )->list: # `(name, attrs)` for each channel
     "Name the channels of a variable, and say what the file says of them"
     var   = ds[variable]
-    attrs = dict(var.attrs) | {k: var.encoding[k] for k in ('grid_mapping',) if k in var.encoding}
+    attrs = dict(var.attrs) | {
+        k: var.encoding[k] for k in ('grid_mapping',) if k in var.encoding}
     if extra is None: return [(variable, attrs)]
-    if var.sizes[extra] > 1000: raise arg_error(variable, 'a variable of at most 1000 levels or members', f"{var.sizes[extra]} along {extra}")
-    names = values_of(ds[extra], path).tolist() if extra in ds.variables and ds[extra].dtype.kind in 'biufU' else range(var.sizes[extra])
-    return [(f'{variable}_{n:g}' if isinstance(n, float) else f'{variable}_{n}', attrs) for n in names]
+    if var.sizes[extra] > 1000:
+        raise arg_error(
+            variable, 'a variable of at most 1000 levels or members',
+            f"{var.sizes[extra]} along {extra}")
+    names = (
+        values_of(ds[extra], path).tolist()
+        if extra in ds.variables and ds[extra].dtype.kind in 'biufU'
+        else range(var.sizes[extra]))
+    return [
+        (f'{variable}_{n:g}' if isinstance(n, float) else f'{variable}_{n}', attrs)
+        for n in names]
 
 def _grid_times(
     ds, # xarray Dataset, times not decoded
@@ -194,16 +266,27 @@ def _grid_times(
     "Read the times: dates, or numbers in a calendar that NumPy does not have"
     if dim not in ds.variables: return None,{}
     time = ds.variables[dim]
-    if time.dtype.kind not in 'iufM' or time.dims!=(dim,): raise arg_error(f'{name}: {dim}', 'dates or numbers along its own axis', f"{time.dtype} along {time.dims}")
+    if time.dtype.kind not in 'iufM' or time.dims != (dim,):
+        raise arg_error(
+            f'{name}: {dim}', 'dates or numbers along its own axis',
+            f"{time.dtype} along {time.dims}")
     numbers = values_of(time, path)
     try:
         if ' since ' in str(time.attrs.get('units', '')):
             xr    = geo_import('xarray')
-            dates = xr.decode_cf(xr.Dataset(coords={dim: (dim, numbers, time.attrs)}))[dim].values
+            dates = xr.decode_cf(xr.Dataset(coords={dim: (dim, numbers, time.attrs)}))[
+                dim].values
             if dates.dtype.kind=='M': return dates,{}
     except (ImportError, ValueError, OverflowError): pass # a calendar of 360 days, say
     except Exception as e: raise arg_error(name, 'a whole file', f"one that cannot be read ({e})") from None
-    return numbers,{} if numbers.dtype.kind=='M' else {dim: ((dim,), numbers, {k: time.attrs[k] for k in ('units','calendar','standard_name','long_name') if k in time.attrs})}
+    return numbers, {} if numbers.dtype.kind == 'M' else {
+        dim: (
+            (dim,),
+            numbers,
+            {
+                k: time.attrs[k]
+                for k in ('units', 'calendar', 'standard_name', 'long_name')
+                if k in time.attrs})}
 
 def _grid_coords(
     ds, # xarray Dataset
@@ -211,7 +294,9 @@ def _grid_coords(
     path=None, # The file
 )->dict: # As of a Record
     "Read the coordinates of rows and columns, and what has neither"
-    places = {k: v.variable for k,v in ds.coords.items() if k!=dims[0] and set(v.dims) <= set(dims[1:]) and v.dtype.kind in 'biuf'}
+    places = {
+        k: v.variable for k, v in ds.coords.items()
+        if k != dims[0] and set(v.dims) <= set(dims[1:]) and v.dtype.kind in 'biuf'}
     return {k: (v.dims, values_of(v, path), dict(v.attrs)) for k,v in places.items()}
 
 # %% ../../nbs/34_data.grids.ipynb #c26
@@ -222,21 +307,37 @@ def forecast_dataset(
 ): # xarray Dataset
     "Describe a forecast by the CF conventions, as the record that it continues"
     xr,x = geo_import('xarray', 'a forecast in NetCDF'),np.asarray(x)
-    if x.shape[1:]!=record.shape[1:] or x.ndim!=4: raise arg_error('x', f"(T,{','.join(map(str, record.shape[1:]))}), as {record.name}", f"shape {x.shape}")
+    if x.shape[1:] != record.shape[1:] or x.ndim != 4:
+        raise arg_error(
+            'x', f"(T,{','.join(map(str, record.shape[1:]))}), as {record.name}",
+            f"shape {x.shape}")
     t,times = record.dims[0],record.after(len(x), step)
     coords = {k: v for k,v in record.coords.items() if t not in v[0]}
     about  = record.coords.get(t, (None,None,{}))[2] # of times that are numbers
-    if times is None: coords[t] = (t, step*np.arange(1, len(x)+1), {'long_name':'frames after the last known one', 'axis':'T'})
+    if times is None:
+        coords[t] = (
+            t, step * np.arange(1, len(x) + 1),
+            {'long_name': 'frames after the last known one', 'axis': 'T'})
     else:
-        coords[t] = (t, times, {'standard_name':'time', 'axis':'T'} | about)
-        coords['forecast_reference_time'] = ((), record.times[-1], {'standard_name':'forecast_reference_time'} | {k:v for k,v in about.items() if k in ('units','calendar')})
-        lead = times-record.times[-1]
-        seconds = lead.dtype.kind=='m'
-        coords['forecast_period'] = (t, lead/np.timedelta64(1,'s') if seconds else lead,
-                                     {'standard_name':'forecast_period', 'units': 's' if seconds else str(about.get('units', '1')).split(' since ')[0]})
-    data = {name.replace('/', '_'): (record.dims, x[:,i].astype(np.float32), dict(attrs)) for i,(name,attrs) in enumerate(record.variables.items())}
-    history = f"forecast with convlstm_nb; {record.attrs.get('history', '')}".rstrip('; ')
-    return xr.Dataset(data, coords, record.attrs | {'Conventions':'CF-1.11', 'history':history})
+        coords[t] = (t, times, {'standard_name': 'time', 'axis': 'T'} | about)
+        coords['forecast_reference_time'] = (
+            (), record.times[-1], {'standard_name': 'forecast_reference_time'}
+            | {k: v for k, v in about.items() if k in ('units', 'calendar')})
+        lead = times - record.times[-1]
+        seconds = lead.dtype.kind == 'm'
+        coords['forecast_period'] = (
+            t,
+            lead / np.timedelta64(1, 's') if seconds else lead,
+            {
+                'standard_name': 'forecast_period', 'units': 's' if seconds
+                else str(about.get('units', '1')).split(' since ')[0]})
+    data = {
+        name.replace('/', '_'): (record.dims, x[:, i].astype(np.float32), dict(attrs))
+        for i, (name, attrs) in enumerate(record.variables.items())}
+    history = f"forecast with convlstm_nb; {record.attrs.get('history', '')}".rstrip(
+        '; ')
+    return xr.Dataset(
+        data, coords, record.attrs | {'Conventions': 'CF-1.11', 'history': history})
 
 # %% ../../nbs/34_data.grids.ipynb #c26s1
 def save_dataset(
@@ -244,4 +345,5 @@ def save_dataset(
     path, # A `.nc` file
 ):
     "Write a dataset to NetCDF, compressed"
-    ds.to_netcdf(path, engine='h5netcdf', encoding={v: {'zlib':True} for v in ds.data_vars})
+    ds.to_netcdf(
+        path, engine='h5netcdf', encoding={v: {'zlib': True} for v in ds.data_vars})

@@ -13,17 +13,21 @@ from importlib.resources import files
 from pathlib import Path
 from torch.nn import functional as F
 from fastcore.basics import patch, store_attr
-from ..checks import atomic_path, check_bool, arg_error, check_int, check_choice
+from ..checks import (
+    atomic_path, check_bool, arg_error, check_int, check_choice)
 from .windows import EpochDataset
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c7
-SPLITS = {'train':'train', 'valid':'train', 'test':'t10k'} # The MNIST file that each split is cut from
+# The MNIST file that each split is cut from
+SPLITS = {'train':'train', 'valid':'train', 'test':'t10k'}
 
 def split_rows(
     split:str, # 'train', 'valid' or 'test'
 )->slice: # Rows of the MNIST file `SPLITS[split]`
     "Which images of its MNIST file belong to a split"
-    rows = {'train':slice(0,55_000), 'valid':slice(55_000,60_000), 'test':slice(0,10_000)}
+    rows = {
+        'train': slice(0, 55_000), 'valid': slice(55_000, 60_000),
+        'test': slice(0, 10_000)}
     return rows[check_choice('split', split, tuple(rows))]
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c10
@@ -33,21 +37,27 @@ def read_idx(
     "Read an idx file"
     path   = Path(path)
     packed = path.suffix == '.gz'
-    most   = path.stat().st_size*(1032 if packed else 1)  # bytes in it, since gzip packs at most 1032 to 1
+    # bytes in it, since gzip packs at most 1032 to 1
+    most   = path.stat().st_size*(1032 if packed else 1)
     try:
         with (gzip.open if packed else open)(path, 'rb') as f:
             magic = f.read(4)
-            if len(magic)<4 or magic[:3]!=b'\0\0\x08':
-                raise arg_error(path, 'an idx file of bytes', f"a file that begins with {magic}")
+            if len(magic) < 4 or magic[:3] != b'\0\0\x08':
+                raise arg_error(
+                    path, 'an idx file of bytes', f"a file that begins with {magic}")
             sides = f.read(4*magic[3])
             shape = struct.unpack(f'>{len(sides)//4}I', sides[:len(sides)//4*4])
             n     = math.prod(shape)
             data  = f.read(n+1) if n<=most else b''
     except (EOFError,zlib.error,gzip.BadGzipFile) as e:
-        raise arg_error(path, 'a whole gzip file', f"one that breaks off or is damaged ({e})") from None
-    if len(shape)!=magic[3] or len(data)!=n:
+        raise arg_error(
+            path, 'a whole gzip file', f"one that breaks off or is damaged ({e})"
+        ) from None
+    if len(shape) != magic[3] or len(data) != n:
         claim = ' x '.join(map(str, shape))
-        raise arg_error(path, f"a file of {claim} bytes, as its header says", 'more' if len(data)>n else 'fewer')
+        raise arg_error(
+            path, f"a file of {claim} bytes, as its header says",
+            'more' if len(data) > n else 'fewer')
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c12
@@ -67,22 +77,29 @@ def find_idx(
     "Find one of MNIST's files"
     found = [p for p in (Path(folder)/stem, Path(folder)/f'{stem}.gz') if p.is_file()]
     if not found:
-        raise arg_error('folder', f"a folder with MNIST's file {stem} or {stem}.gz", f"{str(folder)!r}, which has neither")
+        raise arg_error(
+            'folder', f"a folder with MNIST's file {stem} or {stem}.gz",
+            f"{str(folder)!r}, which has neither")
     return found[0]
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c19
 def load_digits(
     split:str='train', # 'train', 'valid' or 'test': no digit is in two of them
-    folder=None,       # A folder with MNIST's idx files, as from download_digits; the embedded digits by default
+    # A folder with MNIST's idx files, as from download_digits; the embedded digits by
+    # default
+    folder=None,
 )->np.ndarray: # `(N,28,28)` uint8
     "Load the digits of a split"
     rows = split_rows(split)
     if folder is None:
-        with (files('convlstm_nb')/'data'/'mnist_digits.npz').open('rb') as f: return np.load(f)[f'{split}_images']
+        with (files('convlstm_nb') / 'data' / 'mnist_digits.npz').open('rb') as f:
+            return np.load(f)[f'{split}_images']
     path   = find_idx(folder, f'{SPLITS[split]}-images-idx3-ubyte')
     images = read_idx(path)
-    if images.shape[1:]!=(28,28) or not len(images[rows]): raise arg_error(
-        path, f"images of 28 x 28, more than {rows.start} of them", ' x '.join(map(str, images.shape)))
+    if images.shape[1:] != (28, 28) or not len(images[rows]):
+        raise arg_error(
+            path, f"images of 28 x 28, more than {rows.start} of them",
+            ' x '.join(map(str, images.shape)))
     return images[rows].copy()
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c27
@@ -92,8 +109,12 @@ def _pack_pngs(
 ):
     "Pack images into an idx file, in the order of their numbers"
     from PIL import Image
-    pngs = sorted(Path(folder).glob('*/*.png'), key=lambda p: (int(p.stem), p.parent.name))
-    if not pngs: raise arg_error('folder', 'a folder with <digit>/<number>.png files', f"{str(folder)!r}, which has none")
+    pngs = sorted(
+        Path(folder).glob('*/*.png'), key=lambda p: (int(p.stem), p.parent.name))
+    if not pngs:
+        raise arg_error(
+            'folder', 'a folder with <digit>/<number>.png files',
+            f"{str(folder)!r}, which has none")
     _write_idx(path, np.stack([np.asarray(Image.open(p).convert('L')) for p in pngs]))
 
 def download_digits()->Path: # The folder, for load_digits
@@ -127,7 +148,8 @@ def draw_digits(
     "Draw digits on a black canvas, combined by maximum"
     n,T = corners.shape[:2]
     canvas  = np.zeros((T,size,size), images.dtype)
-    windows = np.lib.stride_tricks.sliding_window_view(canvas, images.shape[1:], axis=(1,2), writeable=True)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        canvas, images.shape[1:], axis=(1, 2), writeable=True)
     for image,corner in zip(images, corners):
         at = (np.arange(T), *corner.T)
         windows[at] = np.maximum(windows[at], image)
@@ -140,13 +162,16 @@ def resize_digits(
 )->np.ndarray: # `(N,size,size)` uint8
     "Resample digits"
     if digits.shape[1:] == (size,size): return digits
-    return F.interpolate(torch.tensor(digits)[:,None], size=(size,size), mode='bilinear', antialias=True)[:,0].numpy()
+    return F.interpolate(
+        torch.tensor(digits)[:, None], size=(size, size), mode='bilinear',
+        antialias=True)[:, 0].numpy()
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c45
 class MovingMNIST(EpochDataset):
     "Sequences of moving digits: `x,y = ds[i]`, the known frames and those to forecast (Shi et al., section 4.1)"
     def __init__(self,
-        split:str='train',   # 'train', 'valid' or 'test': each has its own digits and its own random numbers
+        # 'train', 'valid' or 'test': each has its own digits and its own random numbers
+        split:str='train',
         *,
         length:int=10_000,   # Number of sequences
         context:int=10,      # Known frames
@@ -155,14 +180,20 @@ class MovingMNIST(EpochDataset):
         size:int=64,         # Side of the canvas, pixels
         digit_size:int=28,   # Side of a digit, pixels
         speed:tuple=(3,5),   # Lowest and highest speed, pixels a frame
-        pool:int=None,       # Use only this many digits, the first ones; the paper uses 500
-        digits=None,         # `(N,h,w)` uint8 images to use instead, from load_digits say
-        fresh:bool=False,    # New sequences in each `epoch`, rather than always the same?
+        # Use only this many digits, the first ones; the paper uses 500
+        pool:int=None,
+        # `(N,h,w)` uint8 images to use instead, from load_digits say
+        digits=None,
+        # New sequences in each `epoch`, rather than always the same?
+        fresh:bool=False,
         seed:int=0,          # Another seed, other sequences
     ):
         super().__init__()
-        store_attr('split,length,context,horizon,n_digits,size,digit_size,speed,pool,fresh,seed')
-        self.digits = _check_motion(self, load_digits(split) if digits is None else digits)
+        store_attr(
+            'split,length,context,horizon,n_digits,size,digit_size,speed,pool,fresh,seed'
+        )
+        self.digits = _check_motion(
+            self, load_digits(split) if digits is None else digits)
 
     def __len__(self): return self.length
 
@@ -181,10 +212,13 @@ def _check_motion(
 ): # The digits to use
     "Check the arguments of `MovingMNIST`"
     check_choice('split', ds.split, tuple(SPLITS))
-    for name in 'length','context','horizon','n_digits','digit_size': check_int(name, getattr(ds, name))
+    for name in 'length', 'context', 'horizon', 'n_digits', 'digit_size':
+        check_int(name, getattr(ds, name))
     check_int('size', ds.size, ds.digit_size+1)
     check_int('seed', ds.seed, 0); check_bool('fresh', ds.fresh)
-    if np.shape(ds.speed)!=(2,) or np.asarray(ds.speed).dtype.kind not in 'iuf' or not 0<=ds.speed[0]<=ds.speed[1]<np.inf:
+    if (
+        np.shape(ds.speed) != (2,) or np.asarray(ds.speed).dtype.kind not in 'iuf'
+        or not 0 <= ds.speed[0] <= ds.speed[1] < np.inf):
         raise arg_error('speed', 'a pair (lowest,highest), none negative', ds.speed)
     kind = getattr(digits, 'dtype', type(digits).__name__)
     if kind!=np.uint8 or np.ndim(digits)!=3 or not np.size(digits):
@@ -199,15 +233,20 @@ def draw_motion(
     i:int, # Number of the sequence
 ): # Images `(N,d,d)`; positions and velocities of their corners, `(N,T,2)`
     "Draw the random numbers of one sequence: start and direction uniform, speed uniform in `ds.speed`"
-    if not -len(ds)<=index(i)<len(ds): raise IndexError(f"there are {len(ds)} sequences, and no number {i}")
-    rng   = np.random.default_rng([ds.seed, list(SPLITS).index(ds.split), ds.epoch if ds.fresh else 0, i%len(ds)])
+    if not -len(ds) <= index(i) < len(ds):
+        raise IndexError(f"there are {len(ds)} sequences, and no number {i}")
+    rng = np.random.default_rng(
+        [
+            ds.seed, list(SPLITS).index(ds.split), ds.epoch if ds.fresh else 0,
+            i % len(ds)])
     n     = ds.n_digits
     which = rng.integers(len(ds.digits), size=n)
     start = rng.uniform(0, ds.size-ds.digit_size, (n,2))
     angle = rng.uniform(0, 2*np.pi, n)
     speed = rng.uniform(*ds.speed, n)
     velocity = np.stack([np.sin(angle), np.cos(angle)], -1)*speed[:,None]
-    return ds.digits[which], *bounce(start, velocity, ds.context+ds.horizon, ds.size-ds.digit_size)
+    return ds.digits[which], *bounce(
+        start, velocity, ds.context + ds.horizon, ds.size - ds.digit_size)
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c62
 @patch

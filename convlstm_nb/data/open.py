@@ -20,7 +20,9 @@ def _by_number(
     path, # A name with numbers in it
 )->list: # What to sort by
     "Sort `frame2` before `frame10`"
-    return [int(part) if part.isascii() and part.isdigit() else part for part in re.split('([0-9]+)', str(path))]
+    return [
+        int(part) if part.isascii() and part.isdigit() else part
+        for part in re.split('([0-9]+)', str(path))]
 
 def _open_image(
     path, # An image
@@ -31,7 +33,8 @@ def _open_image(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('error', Image.DecompressionBombWarning)
-            with Image.open(path, formats=('PNG','JPEG','TIFF','BMP','GIF')) as im: return read(im)
+            with Image.open(path, formats=('PNG', 'JPEG', 'TIFF', 'BMP', 'GIF')) as im:
+                return read(im)
     except Exception as e: raise arg_error(path, 'a whole image', f"one that cannot be read ({e})") from None
 
 def _image_kind(im):
@@ -44,7 +47,9 @@ def _image_kind(im):
 
 def _image_array(im, kind):
     "The pixels of an image, `(C,H,W)`"
-    a = np.asarray(im).astype(np.uint16) if kind=='I;16' else np.asarray(im.convert(kind))
+    a = (
+        np.asarray(im).astype(np.uint16) if kind == 'I;16'
+        else np.asarray(im.convert(kind)))
     return a[None] if a.ndim==2 else a.transpose(2,0,1)
 
 # %% ../../nbs/35_data.open.ipynb #c9
@@ -57,11 +62,18 @@ class _ImageFiles:
         self.shape,self.dtype = (len(paths), *first.shape),first.dtype
         for p in paths: # the header alone
             size = _open_image(p, lambda im: im.size)
-            if size!=first.shape[:0:-1]: raise arg_error(p, f"{first.shape[2]}x{first.shape[1]} pixels as {Path(paths[0]).name}", '{}x{}'.format(*size), 'resize the frames, or put them into two folders')
+            if size != first.shape[:0:-1]:
+                raise arg_error(
+                    p, f"{first.shape[2]}x{first.shape[1]} pixels as "
+                    f"{Path(paths[0]).name}", '{}x{}'.format(*size),
+                    'resize the frames, or put them into two folders')
 
     def __getitem__(self, key):
         t,c,rows,cols = key
-        return np.stack([_open_image(p, lambda im: _image_array(im, self.kind))[c,rows,cols] for p in self.paths[t]])
+        return np.stack(
+            [
+                _open_image(p, lambda im: _image_array(im, self.kind))[c, rows, cols]
+                for p in self.paths[t]])
 
 def _read_gif(path):
     "All frames of a GIF, `(T,C,H,W)`"
@@ -69,9 +81,14 @@ def _read_gif(path):
     def read(im):
         with open(path, 'rb') as f:
             f.seek(-1, 2)
-            if f.read() != b';': raise ValueError('its end is missing') # Pillow takes what is left for the whole
-        if im.n_frames*im.size[0]*im.size[1]*3 > MAX_UNPACK: raise ValueError(f"{im.n_frames} frames of {im.size} do not fit into memory")
-        return np.stack([np.asarray(f.convert('RGB')) for f in ImageSequence.Iterator(im)]).transpose(0,3,1,2)
+            # Pillow takes what is left for the whole
+            if f.read() != b';': raise ValueError('its end is missing')
+        if im.n_frames * im.size[0] * im.size[1] * 3 > MAX_UNPACK:
+            raise ValueError(
+                f"{im.n_frames} frames of {im.size} do not fit into memory")
+        return np.stack(
+            [np.asarray(f.convert('RGB')) for f in ImageSequence.Iterator(im)]
+        ).transpose(0, 3, 1, 2)
     rgb = _open_image(path, read)
     return rgb[:,:1] if (rgb==rgb[:,:1]).all() else rgb
 
@@ -82,12 +99,22 @@ def image_records(
     "Read a record from images"
     path = Path(path)
     if path.is_dir():
-        files = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGES), key=lambda p: _by_number(p.name))
-        if not files: raise arg_error(path, f"a folder of images ({' '.join(IMAGES)})", 'none there')
+        files = sorted(
+            (p for p in path.iterdir() if p.suffix.lower() in IMAGES),
+            key=lambda p: _by_number(p.name))
+        if not files:
+            raise arg_error(
+                path, f"a folder of images ({' '.join(IMAGES)})", 'none there')
         frames = _ImageFiles(files)
     else: frames = _read_gif(path)
     whole_range = {'uint8':255, 'uint16':65535}.get(str(frames.dtype), 1)
-    return [Record(frames, name=str(path), **{'scale': 1/whole_range, **{k:v for k,v in kwargs.items() if v is not None}})]
+    return [
+        Record(
+            frames,
+            name=str(path),
+            **{
+                'scale': 1 / whole_range,
+                **{k: v for k, v in kwargs.items() if v is not None}})]
 
 # %% ../../nbs/35_data.open.ipynb #c3
 import glob
@@ -109,7 +136,9 @@ def find_files(
     if isinstance(path, (list,tuple)): return [f for p in path for f in find_files(p)]
     if Path(path).exists() or not glob.has_magic(str(path)): return [Path(path)]
     found = sorted(map(Path, glob.glob(str(path))), key=_by_number)
-    if not found: raise arg_error('path', 'a pattern that some file fits', str(path), error=FileNotFoundError)
+    if not found:
+        raise arg_error(
+            'path', 'a pattern that some file fits', str(path), error=FileNotFoundError)
     return found
 
 def _read_records(
@@ -120,28 +149,47 @@ def _read_records(
 )->list: # Records
     "Choose the reader for a path"
     path = Path(path)
-    if path.suffix in ('.npy','.npz'): return numpy_records(path, variables, axes, **kwargs)
-    if axes is not None: raise arg_error('axes', 'absent for a file that names its axes', repr(axes))
-    if not path.exists(): raise arg_error(path, 'a file', 'nothing there', error=FileNotFoundError)
-    if path.suffix in _ENDINGS.split()[2:-1] or any((path/n).exists() for n in ('.zgroup','.zarray','.zmetadata','zarr.json')): return grid_records(path, variables, **kwargs)
-    if not path.is_dir() and path.suffix.lower()!='.gif': raise arg_error(path, f"a folder of images, or a file ending in {_ENDINGS.replace(' ', ', ')}", f"the ending {path.suffix!r}")
-    if variables is not None: raise arg_error('variables', 'absent for images', variables)
+    if path.suffix in ('.npy', '.npz'):
+        return numpy_records(path, variables, axes, **kwargs)
+    if axes is not None:
+        raise arg_error('axes', 'absent for a file that names its axes', repr(axes))
+    if not path.exists():
+        raise arg_error(path, 'a file', 'nothing there', error=FileNotFoundError)
+    if path.suffix in _ENDINGS.split()[2:-1] or any(
+        (path / n).exists() for n in ('.zgroup', '.zarray', '.zmetadata', 'zarr.json')):
+        return grid_records(path, variables, **kwargs)
+    if not path.is_dir() and path.suffix.lower() != '.gif':
+        raise arg_error(
+            path,
+            f"a folder of images, or a file ending in {_ENDINGS.replace(' ', ', ')}",
+            f"the ending {path.suffix!r}")
+    if variables is not None:
+        raise arg_error('variables', 'absent for images', variables)
     return image_records(path, **kwargs)
 
 # %% ../../nbs/35_data.open.ipynb #c8
 def open_records(
-    path, # A file, a folder, a pattern with `*`, a list of these, or an array or xarray Dataset in memory
-    variables=None, # Name or names of variables, which become channels; the only one there is if None
+    # A file, a folder, a pattern with `*`, a list of these, or an array or xarray
+    # Dataset in memory
+    path,
+    # Name or names of variables, which become channels; the only one there is if None
+    variables=None,
     *,
     join:bool=True, # Are several files one sequence?
-    axes:str=None, # For NumPy: the axes in their order, 'BTHW' say, where they are not clear
-    fill=(), # A number, or several, that stand for a missing pixel, beside those that the file names
+    # For NumPy: the axes in their order, 'BTHW' say, where they are not clear
+    axes:str=None,
+    # A number, or several, that stand for a missing pixel, beside those that the file
+    # names
+    fill=(),
     valid=None, # `(H,W)` bool: False where there is never a value
-    scale:float=None, # What a stored number is multiplied by, where the file does not say it
+    # What a stored number is multiplied by, where the file does not say it
+    scale:float=None,
     offset:float=None, # And what is added to it
 )->list: # Records
     "Open data of any format; frames are read when they are asked for"
-    kwargs = dict(fill=tuple(np.atleast_1d(fill).tolist()), valid=valid, scale=scale, offset=offset)
+    kwargs = dict(
+        fill=tuple(np.atleast_1d(fill).tolist()), valid=valid, scale=scale,
+        offset=offset)
     if isinstance(path, torch.Tensor): path = path.detach().cpu().numpy()
     if isinstance(path, np.ndarray): return numpy_records(path, None, axes, **kwargs)
     if hasattr(path, 'data_vars'):   return grid_records(path, variables, **kwargs)
@@ -150,7 +198,10 @@ def open_records(
     found = [_read_records(f, variables, axes, **kwargs) for f in files]
     if len(files)==1 or not join: return [r for records in found for r in records]
     for f,records in zip(files, found):
-        if len(records)>1: raise arg_error(f, 'one sequence, to be joined with others', f"{len(records)}", 'say `join=False`')
+        if len(records) > 1:
+            raise arg_error(
+                f, 'one sequence, to be joined with others', f"{len(records)}",
+                'say `join=False`')
     return [join_records([r for [r] in found])]
 
 # %% ../../nbs/35_data.open.ipynb #c9
@@ -159,22 +210,43 @@ def join_records(
 )->Record:
     "Make one record of several"
     dated = [r.times is not None for r in records]
-    if any(dated) and not all(dated): raise arg_error(records[dated.index(False)].name, 'a file with times, as others have', 'none')
+    if any(dated) and not all(dated):
+        raise arg_error(
+            records[dated.index(False)].name, 'a file with times, as others have',
+            'none')
     if all(dated): records = sorted(records, key=lambda r: r.times[0])
     first = records[0]
     for r in records[1:]:
-        same = {'channels': [list(x.variables) for x in (first,r)], 'rows x columns': [x.shape[2:] for x in (first,r)], 'scale and offset': [(x.scale, x.offset) for x in (first,r)],
-                'units': [[a.get('units') for a in x.variables.values()] for x in (first,r)], 'times': [x.times.dtype.kind if all(dated) else None for x in (first,r)]}
+        same = {
+            'channels': [list(x.variables) for x in (first, r)],
+            'rows x columns': [x.shape[2:] for x in (first, r)],
+            'scale and offset': [(x.scale, x.offset) for x in (first, r)],
+            'units': [
+                [a.get('units') for a in x.variables.values()] for x in (first, r)],
+            'times': [x.times.dtype.kind if all(dated) else None for x in (first, r)]}
         for what,(a,b) in same.items():
-            if a!=b: raise arg_error(r.name, f"of the same {what} as {first.name}, {a}", b, 'join files that are alike, or say `join=False`')
+            if a != b:
+                raise arg_error(
+                    r.name, f"of the same {what} as {first.name}, {a}", b,
+                    'join files that are alike, or say `join=False`')
         for k in set(first.coords) & set(r.coords) - {first.dims[0]}:
-            if not np.allclose(first.coords[k][1], r.coords[k][1], equal_nan=True): raise arg_error(r.name, f"of the same {k} as {first.name}", 'other places', 'join files that are alike, or say `join=False`')
+            if not np.allclose(first.coords[k][1], r.coords[k][1], equal_nan=True):
+                raise arg_error(
+                    r.name, f"of the same {k} as {first.name}", 'other places',
+                    'join files that are alike, or say `join=False`')
     for a,b in zip(records, records[1:]):
-        if all(dated) and not b.times[0] > a.times[-1]: raise arg_error(b.name, f"later than {a.name}, which ends at {a.times[-1]}", f"one that begins at {b.times[0]}", 'leave out what is there twice')
+        if all(dated) and not b.times[0] > a.times[-1]:
+            raise arg_error(
+                b.name, f"later than {a.name}, which ends at {a.times[-1]}",
+                f"one that begins at {b.times[0]}", 'leave out what is there twice')
     times  = np.concatenate([r.times for r in records]) if all(dated) else None
-    coords = {k:v for k,v in first.coords.items() if first.dims[0] not in v[0]} | {k:(d,times,a) for k,(d,_,a) in first.coords.items() if d==(first.dims[0],)}
-    return Record(Joined([r.values for r in records]), times, coords, first.variables, first.attrs, first.dims,
-                  f"{first.name} … {Path(records[-1].name).name}", first.fill, first.valid, first.scale, first.offset)
+    coords = {k: v for k, v in first.coords.items() if first.dims[0] not in v[0]} | {
+        k: (d, times, a) for k, (d, _, a) in first.coords.items()
+        if d == (first.dims[0],)}
+    return Record(
+        Joined([r.values for r in records]), times, coords, first.variables,
+        first.attrs, first.dims, f"{first.name} … {Path(records[-1].name).name}",
+        first.fill, first.valid, first.scale, first.offset)
 
 # %% ../../nbs/35_data.open.ipynb #c16
 def known_frames(
@@ -185,7 +257,10 @@ def known_frames(
     "Read the last frames, from which a forecast starts"
     a,b  = record.runs()[-1]
     need = (check_int('context', context)-1)*check_int('step', step) + 1
-    if b-a < need: raise arg_error(record.name, f"{need} evenly spaced frames at its end", f"{b-a}" + (f" after a gap in time, of {len(record)}" if a else ''))
+    if b - a < need:
+        raise arg_error(
+            record.name, f"{need} evenly spaced frames at its end",
+            f"{b - a}" + (f" after a gap in time, of {len(record)}" if a else ''))
     return record.read(slice(b-need, b, step))
 
 # %% ../../nbs/35_data.open.ipynb #c16s1
@@ -198,8 +273,12 @@ def write_forecast(
     force:bool=False, # Overwrite a file that is there?
 )->Path:
     "Write a forecast, in NetCDF with the times that follow the record's, its places, units and attributes"
-    path,x = free_path(path, ('.nc','.npy','.npz'), force),torch.as_tensor(x).detach().cpu()
-    if path.suffix!='.nc': write_frames(path, x[None], 'THW' if x.shape[1]==1 else 'TCHW', force)
+    path, x = (
+        free_path(path, ('.nc', '.npy', '.npz'), force),
+        torch.as_tensor(x).detach().cpu())
+    if path.suffix != '.nc':
+        write_frames(path, x[None], 'THW' if x.shape[1] == 1 else 'TCHW', force)
     else:
-        with atomic_path(path) as part: save_dataset(forecast_dataset(x, record, step), part)
+        with atomic_path(path) as part:
+            save_dataset(forecast_dataset(x, record, step), part)
     return path

@@ -25,8 +25,12 @@ def layout_of(
     if n==5 and shape[2]==channels:        return 'BTCHW'
     if n==4 and shape[1]==channels:        return 'TCHW'
     if n in (3,4) and channels==1:         return 'THW' if n==3 else 'BTHW'
-    want = '(T,H,W), (T,C,H,W), (B,T,H,W) or (B,T,C,H,W)' if channels==1 else '(T,C,H,W) or (B,T,C,H,W)'
-    raise arg_error(name, f"{want} with {channels} channel{'s'*(channels!=1)}", f"shape {tuple(shape)}")
+    want = (
+        '(T,H,W), (T,C,H,W), (B,T,H,W) or (B,T,C,H,W)' if channels == 1
+        else '(T,C,H,W) or (B,T,C,H,W)')
+    raise arg_error(
+        name, f"{want} with {channels} channel{'s' * (channels != 1)}",
+        f"shape {tuple(shape)}")
 
 def _to_batch(
     x, # Array in `layout`
@@ -47,7 +51,8 @@ def _from_batch(
 # %% ../../nbs/32_data.readers.ipynb #c9
 _MAX_FRAME  = 2**28 # Pixels of one frame over all channels: 1 GiB as float32
 _MAX_STEPS  = 10**7 # Frames of a record
-MAX_UNPACK = 2**32 # Bytes that a compressed file may unpack to, since it is unpacked as a whole
+# Bytes that a compressed file may unpack to, since it is unpacked as a whole
+MAX_UNPACK = 2**32
 
 class _NpyArray:
     "An array in a file, read in parts"
@@ -62,11 +67,18 @@ class _NpyArray:
             self.shape,self.fortran,self.dtype = _npy_header(f, path)
             self.offset = f.tell()
         if self.offset + self.nbytes > end:
-            raise arg_error(path, f"a whole NumPy file, with {self.nbytes} bytes for {self.shape} {self.dtype}", f"one that cannot be read: it holds {max(0, end-self.offset)} of them")
+            raise arg_error(
+                path, f"a whole NumPy file, with {self.nbytes} bytes for {self.shape} "
+                f"{self.dtype}",
+                f"one that cannot be read: it holds {max(0, end - self.offset)} of "
+                "them")
 
     @property
     def nbytes(self): return _count(self.shape)*self.dtype.itemsize
-    def view(self): return np.memmap(self.path, self.dtype, 'r', self.offset, self.shape, 'F' if self.fortran else 'C')
+    def view(self):
+        return np.memmap(
+            self.path, self.dtype, 'r', self.offset, self.shape,
+            'F' if self.fortran else 'C')
     def __getitem__(self, key): return np.array(self.view()[key])
 
 def _count(shape):
@@ -82,13 +94,24 @@ def _npy_header(
     "Read the header of a NumPy array, and refuse what is not made of numbers"
     try:
         version = np.lib.format.read_magic(f)
-        at,(size,read) = f.tell(),{(1,0):(2,np.lib.format.read_array_header_1_0), (2,0):(4,np.lib.format.read_array_header_2_0)}[version]
-        if (n := int.from_bytes(f.read(size), 'little')) > 10_000: raise ValueError(f'a header of {n} bytes') # NumPy refuses it as well, once it has the room for it
+        at, (size, read) = (
+            f.tell(),
+            {
+                (1, 0): (2, np.lib.format.read_array_header_1_0),
+                (2, 0): (4, np.lib.format.read_array_header_2_0)}[version])
+        # NumPy refuses it as well, once it has the room for it
+        if (n := int.from_bytes(f.read(size), 'little')) > 10_000:
+            raise ValueError(f'a header of {n} bytes')
         f.seek(at)
         shape,fortran,dtype = read(f)
     except Exception as e: # a header is parsed as Python's literals, which fail in many ways
-        raise arg_error(path, 'a NumPy file of numbers', f"one that cannot be read ({type(e).__name__}: {e})") from None
-    if dtype.kind not in 'biufMSU' or min(shape, default=0) < 0: raise arg_error(path, 'a NumPy file of numbers', f"{shape} of {dtype}, which cannot be read")
+        raise arg_error(
+            path, 'a NumPy file of numbers',
+            f"one that cannot be read ({type(e).__name__}: {e})") from None
+    if dtype.kind not in 'biufMSU' or min(shape, default=0) < 0:
+        raise arg_error(
+            path, 'a NumPy file of numbers', f"{shape} of {dtype}, which cannot be read"
+        )
     return shape,fortran,dtype
 
 # %% ../../nbs/32_data.readers.ipynb #c12
@@ -98,14 +121,18 @@ def open_array(
 ): # _NpyArray, or an array that was unpacked
     "Open an array, unpickling nothing"
     path = Path(path)
-    if path.suffix not in ('.npy','.npz'): raise arg_error(path, 'a .npy or .npz file', f"the ending {path.suffix!r}")
-    if not path.is_file(): raise arg_error(path, 'a file', 'nothing there', error=FileNotFoundError)
+    if path.suffix not in ('.npy', '.npz'):
+        raise arg_error(path, 'a .npy or .npz file', f"the ending {path.suffix!r}")
+    if not path.is_file():
+        raise arg_error(path, 'a file', 'nothing there', error=FileNotFoundError)
     if path.suffix=='.npy':
-        if key is not None: raise arg_error('key', 'absent for a file of one array', key)
+        if key is not None:
+            raise arg_error('key', 'absent for a file of one array', key)
         return _NpyArray(path)
     names = _npz_names(path)
     if key is None and len(names)==1: key = names[0]
-    if key not in names: raise arg_error('key', f"one of the arrays in {path}, {', '.join(names)}", key)
+    if key not in names:
+        raise arg_error('key', f"one of the arrays in {path}, {', '.join(names)}", key)
     return _unzip_array(path, key)
 
 # %% ../../nbs/32_data.readers.ipynb #c12s1
@@ -114,7 +141,8 @@ def _npz_names(
 )->list:
     "Name the arrays in a file"
     try:
-        with zipfile.ZipFile(path) as z: return [n.removesuffix('.npy') for n in z.namelist()]
+        with zipfile.ZipFile(path) as z:
+            return [n.removesuffix('.npy') for n in z.namelist()]
     except Exception as e: raise arg_error(path, 'a whole NumPy file', f"one that cannot be read ({e})") from None
 
 def _unzip_array(
@@ -126,21 +154,38 @@ def _unzip_array(
         names = set(z.namelist())
         info  = z.getinfo(f'{key}.npy' if f'{key}.npy' in names else key)
         f.seek(info.header_offset + 26)
-        data = info.header_offset + 30 + sum(int.from_bytes(f.read(2), 'little') for _ in range(2)) # name and extra field follow
-        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or data+info.compress_size > path.stat().st_size:
-            raise arg_error(path, 'a whole NumPy file, stored or deflated', f"one that cannot be read: {key}")
-        if info.compress_type==zipfile.ZIP_STORED: return _NpyArray(path, data, data+info.compress_size)
-        if info.file_size > min(MAX_UNPACK, 1040*info.compress_size+1000): # deflate packs 1032 to 1 at the most
-            raise arg_error(path, 'a file that fits into memory', f"{key} of {info.file_size} bytes", 'save it with `np.save`, which is read in parts')
+        # name and extra field follow
+        data = (
+            info.header_offset + 30
+            + sum(int.from_bytes(f.read(2), 'little') for _ in range(2)))
+        if (
+            info.flag_bits & 1
+            or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+            or data + info.compress_size > path.stat().st_size):
+            raise arg_error(
+                path, 'a whole NumPy file, stored or deflated',
+                f"one that cannot be read: {key}")
+        if info.compress_type == zipfile.ZIP_STORED:
+            return _NpyArray(path, data, data + info.compress_size)
+        if info.file_size > min(
+            MAX_UNPACK, 1040 * info.compress_size + 1000
+        ):  # deflate packs 1032 to 1 at the most
+            raise arg_error(
+                path, 'a file that fits into memory',
+                f"{key} of {info.file_size} bytes",
+                'save it with `np.save`, which is read in parts')
         return _unpack(z, info, path)
 
 def _unpack(z, info, path):
     with z.open(info) as member:
         shape,_,dtype = _npy_header(member, path)
-        if _count(shape)*dtype.itemsize != info.file_size-member.tell():
-            raise arg_error(path, 'a whole NumPy file', f"one that cannot be read: {shape} {dtype} in {info.file_size} bytes")
+        if _count(shape) * dtype.itemsize != info.file_size - member.tell():
+            raise arg_error(
+                path, 'a whole NumPy file',
+                f"one that cannot be read: {shape} {dtype} in {info.file_size} bytes")
     try:
-        with z.open(info) as member: return np.lib.format.read_array(member, allow_pickle=False)
+        with z.open(info) as member:
+            return np.lib.format.read_array(member, allow_pickle=False)
     except Exception as e: raise arg_error(path, 'a whole NumPy file', f"one that cannot be read ({e})") from None
 
 def load_array(
@@ -161,9 +206,16 @@ def _axes_of(
     if axes is None:
         axes = {3:'THW', 5:'BTCHW'}.get(n)
         if n==4: axes = 'TCHW' if shape[1]<=4 else 'THWC' if shape[-1]<=4 else None
-        if axes is None: raise arg_error(name, 'an array whose axes are known', f"shape {tuple(shape)}", "name them, `axes='TCHW'` or `axes='BTHW'` say")
-    if len(axes)!=n or len(set(axes))!=n or not set('THW') <= set(axes) <= set('BTCHW'):
-        raise arg_error('axes', f"{n} letters of BTCHW for shape {tuple(shape)}, with T, H and W", repr(axes))
+        if axes is None:
+            raise arg_error(
+                name, 'an array whose axes are known', f"shape {tuple(shape)}",
+                "name them, `axes='TCHW'` or `axes='BTHW'` say")
+    if (
+        len(axes) != n or len(set(axes)) != n
+        or not set('THW') <= set(axes) <= set('BTCHW')):
+        raise arg_error(
+            'axes', f"{n} letters of BTCHW for shape {tuple(shape)}, with T, H and W",
+            repr(axes))
     return axes
 
 class _Arranged:
@@ -179,7 +231,9 @@ class _Arranged:
 
     def __getitem__(self, key):
         a,axes = self.array.view(),self.axes
-        if 'B' in axes: a,axes = a[(slice(None),)*axes.index('B') + (self.b,)],axes.replace('B', '')
+        if 'B' in axes:
+            a, axes = (
+                a[(slice(None),) * axes.index('B') + (self.b,)], axes.replace('B', ''))
         if 'C' not in axes: a,axes = a[...,None],axes+'C'
         return np.array(a.transpose([axes.index(l) for l in 'TCHW'])[key])
 
@@ -192,43 +246,64 @@ class Joined:
     ):
         self.parts,self.axis = parts,axis
         self.first = [0, *np.cumsum([p.shape[axis] for p in parts]).tolist()]
-        self.shape = tuple(self.first[-1] if i==axis else n for i,n in enumerate(parts[0].shape))
+        self.shape = tuple(
+            self.first[-1] if i == axis else n for i, n in enumerate(parts[0].shape))
         self.dtype = np.result_type(*(p.dtype for p in parts))
 
     def __getitem__(self, key):
         r,out = range(self.shape[self.axis])[key[self.axis]],[]
         for a,b,part in zip(self.first, self.first[1:], self.parts):
             lo,hi = max(r.start, a+(r.start-a)%r.step),min(r.stop, b)
-            if lo < hi: out.append(part[tuple(slice(lo-a, hi-a, r.step) if i==self.axis else k for i,k in enumerate(key))])
+            if lo < hi:
+                out.append(
+                    part[
+                        tuple(
+                            slice(lo - a, hi - a, r.step) if i == self.axis else k
+                            for i, k in enumerate(key))])
         return np.concatenate(out, self.axis)
 
 # %% ../../nbs/32_data.readers.ipynb #c24
 def numpy_records(
     path, # A `.npy` or `.npz` file, or an array in memory
-    variables=None, # Arrays of a `.npz` file, as channels; the only one with three axes or more if None
+    # Arrays of a `.npz` file, as channels; the only one with three axes or more if None
+    variables=None,
     axes:str=None, # Axes of the arrays in their order, `'BTHW'` say; see _axes_of
     scale:float=None, # What a stored number is multiplied by
     offset:float=None, # And what is added to it
     **kwargs # `fill` and `valid` of a Record
 )->list: # Records, one for each along `B`
     "Read records from a NumPy file, or make them of an array"
-    arrays = {'value':path} if isinstance(path, np.ndarray) else _arrays(path, variables)
+    arrays = (
+        {'value': path} if isinstance(path, np.ndarray) else _arrays(path, variables))
     path   = 'array' if isinstance(path, np.ndarray) else path
     axes   = _axes_of(next(iter(arrays.values())).shape, axes, path)
     for k,a in arrays.items():
-        if a.shape!=next(iter(arrays.values())).shape: raise arg_error(path, 'variables of one shape', {k: a.shape for k,a in arrays.items()})
+        if a.shape != next(iter(arrays.values())).shape:
+            raise arg_error(
+                path, 'variables of one shape', {k: a.shape for k, a in arrays.items()})
         check_extent(path, _Arranged(a, axes).shape)
     aside = _aside(path, arrays)
     dtype = next(iter(arrays.values())).dtype
-    scale,offset = (next((float(v) for v in (given, *(aside.get(n) for n in names)) if v is not None), default)
-                    for given,names,default in [(scale, ('scale','scale_factor'), 1/255 if dtype==np.uint8 else 1), (offset, ('offset','add_offset'), 0)])
+    scale, offset = (
+        next(
+            (
+                float(v) for v in (given, *(aside.get(n) for n in names))
+                if v is not None),
+            default)
+        for given, names, default in [
+            (scale, ('scale', 'scale_factor'), 1 / 255 if dtype == np.uint8 else 1),
+            (offset, ('offset', 'add_offset'), 0)])
     n = dict(zip(axes, next(iter(arrays.values())).shape))
     def record(b):
         views = [_Arranged(a, axes, b) for a in arrays.values()]
-        names = [k if v.shape[1]==1 else f'{k}_{i}' for k,v in zip(arrays, views) for i in range(v.shape[1])]
+        names = [
+            k if v.shape[1] == 1 else f'{k}_{i}' for k, v in zip(arrays, views)
+            for i in range(v.shape[1])]
         times,coords,dims = _places(aside, n, b)
-        return Record(views[0] if len(views)==1 else Joined(views, 1), times, coords, {k:{} for k in names}, dims=dims, scale=scale, offset=offset,
-                      name=f'{path}[{b}]' if 'B' in axes else str(path), **kwargs)
+        return Record(
+            views[0] if len(views) == 1 else Joined(views, 1), times, coords,
+            {k: {} for k in names}, dims=dims, scale=scale, offset=offset,
+            name=f'{path}[{b}]' if 'B' in axes else str(path), **kwargs)
     return [record(b) for b in range(n.get('B', 1))]
 
 # %% ../../nbs/32_data.readers.ipynb #c24s1
@@ -237,33 +312,48 @@ def check_extent(
     shape:tuple, # `(T,C,H,W)`
 ):
     "Refuse a shape of which not even a frame fits into memory"
-    if 0 in shape: raise arg_error(path, 'an array with no empty axis', f"shape {shape}")
+    if 0 in shape:
+        raise arg_error(path, 'an array with no empty axis', f"shape {shape}")
     if _count(shape[1:]) > _MAX_FRAME or shape[0] > _MAX_STEPS:
-        raise arg_error(path, f"at most {_MAX_STEPS} frames of at most {_MAX_FRAME} pixels", f"shape {shape}", 'cut or coarsen it first')
+        raise arg_error(
+            path, f"at most {_MAX_STEPS} frames of at most {_MAX_FRAME} pixels",
+            f"shape {shape}", 'cut or coarsen it first')
 
 # %% ../../nbs/32_data.readers.ipynb #c25
 def _arrays(path, variables):
     "The arrays that are channels, by name"
     path = Path(path)
-    if path.suffix!='.npz' or not path.is_file(): return {'value': open_array(path, variables)}
+    if path.suffix != '.npz' or not path.is_file():
+        return {'value': open_array(path, variables)}
     found = _npz_names(path)
     asked = [variables] if isinstance(variables, str) else variables
     names = asked or [k for k in found if len(open_array(path, k).shape)>=3]
-    if not set(names)<=set(found) or (len(names)!=1 and not asked): raise arg_error('variables', f"some of the arrays in {path}, {', '.join(found)}", asked)
+    if not set(names) <= set(found) or (len(names) != 1 and not asked):
+        raise arg_error(
+            'variables', f"some of the arrays in {path}, {', '.join(found)}", asked)
     return {k: open_array(path, k) for k in names}
 
-TIMES,ROWS,COLUMNS = ('time','times','valid_time'),('lat','latitude','y'),('lon','longitude','x')
+TIMES, ROWS, COLUMNS = (
+    ('time', 'times', 'valid_time'), ('lat', 'latitude', 'y'),
+    ('lon', 'longitude', 'x'))
 
 def _aside(path, arrays):
     "Small arrays beside those"
     if Path(path).suffix!='.npz': return {}
-    return {k: a[...] for k in _npz_names(path) if k not in arrays and len((a := open_array(path, k)).shape)<2 and a.dtype.kind in 'biufM'}
+    return {
+        k: a[...] for k in _npz_names(path) if k not in arrays
+        and len((a := open_array(path, k)).shape) < 2 and a.dtype.kind in 'biufM'}
 
 def _places(aside, n, b):
     "Times, coordinates and names of the axes of record `b`"
-    pick  = lambda names, length: next((k for k in names if k in aside and aside[k].shape==(length,)), None)
-    each  = {k: ((), v[b], {}) for k,v in aside.items() if 'B' in n and v.shape==(n['B'],) and v.dtype.kind in 'biuf'}
-    t,y,x = (k if k not in each else None for k in (pick(TIMES, n['T']), pick(ROWS, n['H']), pick(COLUMNS, n['W'])))
+    pick = lambda names, length: next(
+        (k for k in names if k in aside and aside[k].shape == (length,)), None)
+    each = {
+        k: ((), v[b], {}) for k, v in aside.items()
+        if 'B' in n and v.shape == (n['B'],) and v.dtype.kind in 'biuf'}
+    t, y, x = (
+        k if k not in each else None
+        for k in (pick(TIMES, n['T']), pick(ROWS, n['H']), pick(COLUMNS, n['W'])))
     dims  = (t or 'time', y or 'y', x or 'x')
     return aside.get(t), each | {k: ((k,), aside[k], {}) for k in (y,x) if k}, dims
 
@@ -276,12 +366,20 @@ def read_frames(
     "Read sequences of images from a file"
     a = load_array(path, key)
     layout = layout_of(a.shape, channels, path)
-    if 0 in a.shape: raise arg_error(path, 'an array with no empty axis', f"shape {a.shape}")
+    if 0 in a.shape:
+        raise arg_error(path, 'an array with no empty axis', f"shape {a.shape}")
     if a.dtype==np.uint8: a = a.astype(np.float32)/255
-    if a.dtype.kind!='f': raise arg_error(path, 'an array of floating-point numbers or bytes', a.dtype, 'scale it first', TypeError)
-    a   = a.astype(np.float32, copy=False) # before the check, since a large float64 becomes infinite here
+    if a.dtype.kind != 'f':
+        raise arg_error(
+            path, 'an array of floating-point numbers or bytes', a.dtype,
+            'scale it first', TypeError)
+    # before the check, since a large float64 becomes infinite here
+    a   = a.astype(np.float32, copy=False)
     bad = ~np.isfinite(a)
-    if bad.any(): raise arg_error(path, 'free of NaN and infinite pixels', f"{bad.sum()}, the first at {tuple(map(int, np.argwhere(bad)[0]))}")
+    if bad.any():
+        raise arg_error(
+            path, 'free of NaN and infinite pixels',
+            f"{bad.sum()}, the first at {tuple(map(int, np.argwhere(bad)[0]))}")
     return torch.from_numpy(_to_batch(a, layout)),layout
 
 # %% ../../nbs/32_data.readers.ipynb #c33
@@ -292,10 +390,18 @@ def free_path(
 )->Path:
     "Check that a file can be written to `path`, before the work is done"
     path = Path(path)
-    if path.suffix not in suffixes: raise arg_error(path, f"a name ending in {' or '.join(suffixes)}", f"the ending {path.suffix!r}")
-    if not path.parent.is_dir(): raise arg_error(path, 'in a folder that exists', str(path.parent), error=FileNotFoundError)
+    if path.suffix not in suffixes:
+        raise arg_error(
+            path, f"a name ending in {' or '.join(suffixes)}",
+            f"the ending {path.suffix!r}")
+    if not path.parent.is_dir():
+        raise arg_error(
+            path, 'in a folder that exists', str(path.parent), error=FileNotFoundError)
     if path.is_dir(): raise arg_error(path, 'a file', 'a folder', error=FileExistsError)
-    if path.exists() and not force: raise arg_error(path, 'a new file', 'one that exists', 'choose another name or say `--force`', FileExistsError)
+    if path.exists() and not force:
+        raise arg_error(
+            path, 'a new file', 'one that exists',
+            'choose another name or say `--force`', FileExistsError)
     return path
 
 # %% ../../nbs/32_data.readers.ipynb #c33s1

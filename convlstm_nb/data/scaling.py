@@ -46,19 +46,32 @@ def _apply_kind(
 class Scaling:
     "A function of tensors `(…,C,H,W)` in physical units, NaN where something is missing"
     def __init__(self,
-        kind, # 'standard', 'minmax', 'log' or 'dbz', or a list with one for each channel
+        # 'standard', 'minmax', 'log' or 'dbz', or a list with one for each channel
+        kind,
         shift, # What is taken away after the function: number, `(C,1,1)` or `(C,H,W)`
         scale, # What it is then divided by: the same
-        span:list=None, # Largest minus smallest value it was fitted to, in physical units, for each channel; None where that is not known
+        # Largest minus smallest value it was fitted to, in physical units, for each
+        # channel; None where that is not known
+        span:list=None,
     ):
-        for k in kind if isinstance(kind, list) else [kind]: check_choice('kind', k, list(KINDS))
+        for k in kind if isinstance(kind, list) else [kind]:
+            check_choice('kind', k, list(KINDS))
         self.kind = kind
-        try: self.shift,self.scale = (torch.as_tensor(v, dtype=torch.float32) for v in (shift, scale))
-        except (TypeError,ValueError,RuntimeError,OverflowError) as e: raise arg_error('shift, scale', 'numbers', e) from None
+        try:
+            self.shift, self.scale = (
+                torch.as_tensor(v, dtype=torch.float32) for v in (shift, scale))
+        except (TypeError, ValueError, RuntimeError, OverflowError) as e:
+            raise arg_error('shift, scale', 'numbers', e) from None
         for name,v in dict(shift=self.shift, scale=self.scale).items():
-            if v.dim() not in (0,3) or v.shape!=self.shift.shape: raise arg_error(name, 'a number or (C,1,1) or (C,H,W), as the other is', f"shape {tuple(v.shape)}")
-            if not v.isfinite().all() or (name=='scale' and not (v>0).all()): raise arg_error(name, 'finite' + (' and positive'*(name=='scale')), 'others')
-        if isinstance(kind, list) and len(kind)!=(self.shift.shape or [-1])[0]: raise arg_error('kind', 'one, or a list with one for each channel', kind)
+            if v.dim() not in (0, 3) or v.shape != self.shift.shape:
+                raise arg_error(
+                    name, 'a number or (C,1,1) or (C,H,W), as the other is',
+                    f"shape {tuple(v.shape)}")
+            if not v.isfinite().all() or (name == 'scale' and not (v > 0).all()):
+                raise arg_error(
+                    name, 'finite' + (' and positive' * (name == 'scale')), 'others')
+        if isinstance(kind, list) and len(kind) != (self.shift.shape or [-1])[0]:
+            raise arg_error('kind', 'one, or a list with one for each channel', kind)
         self.span = _check_span(span, (self.shift.shape or [1])[0])
 
     def __call__(self, x): # (…,C,H,W) -> the same
@@ -67,22 +80,37 @@ class Scaling:
     def inverse(self, y): # (…,C,H,W) -> the same
         "Back to physical units"
         self.check(y)
-        return _apply_kind(self.kind, y*self.scale.to(y) + self.shift.to(y), inverse=True)
+        return _apply_kind(
+            self.kind, y * self.scale.to(y) + self.shift.to(y), inverse=True)
 
     def at(self, rows, cols): # slices
         "The scaling of a piece of the field"
-        return self if self.shift.dim()==0 or self.shift.shape[1:]==(1,1) else Scaling(self.kind, self.shift[:,rows,cols], self.scale[:,rows,cols], self.span)
+        return (
+            self
+            if self.shift.dim() == 0 or self.shift.shape[1:] == (1, 1)
+            else Scaling(
+                self.kind, self.shift[:, rows, cols], self.scale[:, rows, cols],
+                self.span))
     def check(self, x):
         want = self.shift.shape
-        if self.shift.dim() and (x.dim()<3 or x.shape[-3]!=want[0] or (want[1:]!=(1,1) and x.shape[-2:]!=want[1:])):
-            raise arg_error('x', f"(…,{','.join(map(str, want))}), as the scaling was fitted", f"shape {tuple(x.shape)}".replace(',1,1)', ',H,W)'))
+        if self.shift.dim() and (
+            x.dim() < 3 or x.shape[-3] != want[0]
+            or (want[1:] != (1, 1) and x.shape[-2:] != want[1:])):
+            raise arg_error(
+                'x', f"(…,{','.join(map(str, want))}), as the scaling was fitted",
+                f"shape {tuple(x.shape)}".replace(',1,1)', ',H,W)'))
 
-    def to_dict(self): return dict(kind=self.kind, shift=self.shift.tolist(), scale=self.scale.tolist()) | ({} if self.span is None else dict(span=self.span))
+    def to_dict(self):
+        return dict(
+            kind=self.kind, shift=self.shift.tolist(), scale=self.scale.tolist()
+        ) | ({} if self.span is None else dict(span=self.span))
     @classmethod
     def from_dict(cls, d):
-        if not isinstance(d, dict) or set(d)-{'span'}!={'kind','shift','scale'}: raise arg_error('scaling', 'a dict of kind, shift and scale', str(d)[:80])
+        if not isinstance(d, dict) or set(d) - {'span'} != {'kind', 'shift', 'scale'}:
+            raise arg_error('scaling', 'a dict of kind, shift and scale', str(d)[:80])
         return cls(**d)
-    def __repr__(self): return f"Scaling({self.kind!r}, {self.shift.flatten()[:4].tolist()}, {self.scale.flatten()[:4].tolist()})"
+    def __repr__(self):
+        return f"Scaling({self.kind!r}, {self.shift.flatten()[:4].tolist()}, {self.scale.flatten()[:4].tolist()})"
 
 # %% ../../nbs/37_data.scaling.ipynb #c10
 def _check_span(
@@ -90,25 +118,35 @@ def _check_span(
     n:int, # Channels
 )->list: # The same
     "Refuse what is no data range"
-    if span is not None and (not isinstance(span, list) or len(span)!=n or not all(type(v) in (int,float) and 0 <= v < 1e38 for v in span)):
-        raise arg_error('span', f"{n} numbers of at least 0, one for each channel, or None", str(span)[:80])
+    if span is not None and (
+        not isinstance(span, list) or len(span) != n
+        or not all(type(v) in (int, float) and 0 <= v < 1e38 for v in span)):
+        raise arg_error(
+            'span', f"{n} numbers of at least 0, one for each channel, or None",
+            str(span)[:80])
     return span
 
 # %% ../../nbs/37_data.scaling.ipynb #c14
 def _field_stats(
     records:list, # Records
-    kind='standard', # Statistics of this kind's function of the values, or of one for each channel
+    # Statistics of this kind's function of the values, or of one for each channel
+    kind='standard',
     per:str='channel', # 'channel' or 'pixel'
 )->dict: # `n`, `mean`, `std`, `min` and `max`, each `(C,1,1)` or `(C,H,W)` float64
     "Go once through the records, and count, average and bound what is not missing"
-    axes = dict(channel=(0,2,3), pixel=(0,))[check_choice('per', per, ('channel','pixel'))]
+    axes = dict(channel=(0, 2, 3), pixel=(0,))[
+        check_choice('per', per, ('channel', 'pixel'))]
     n = mean = m2 = 0.
     low,high = np.inf,-np.inf
     for record in records:
         for x in record.blocks():
-            for k,c in zip([kind]*x.shape[1] if isinstance(kind, str) else kind, x.swapaxes(0, 1)):
-                if k in ('log','dbz') and np.nanmin(c, initial=0)<0:
-                    raise arg_error(record.name, f"at least 0 for the scaling {k!r}", f"{np.nanmin(c):.4g}", 'is it rain in mm/h, or a fill value?')
+            for k, c in zip(
+                [kind] * x.shape[1] if isinstance(kind, str) else kind, x.swapaxes(0, 1)
+            ):
+                if k in ('log', 'dbz') and np.nanmin(c, initial=0) < 0:
+                    raise arg_error(
+                        record.name, f"at least 0 for the scaling {k!r}",
+                        f"{np.nanmin(c):.4g}", 'is it rain in mm/h, or a fill value?')
             x  = _apply_kind(kind, torch.from_numpy(x)).numpy()
             ok = ~np.isnan(x)
             k  = ok.sum(axes, keepdims=True)[0]
@@ -120,7 +158,9 @@ def _field_stats(
             mean,n = mean + apart*k/total,n+k
             low  = np.minimum(low,  x.min(initial=np.inf,  **of)[0])
             high = np.maximum(high, x.max(initial=-np.inf, **of)[0])
-    return dict(n=n, mean=mean, std=np.sqrt(m2/np.maximum(n, 1)), min=np.float64(low), max=np.float64(high))
+    return dict(
+        n=n, mean=mean, std=np.sqrt(m2 / np.maximum(n, 1)), min=np.float64(low),
+        max=np.float64(high))
 
 # %% ../../nbs/37_data.scaling.ipynb #c17
 def fit_scaling(
@@ -128,24 +168,51 @@ def fit_scaling(
     records:list, # Records to train on, and no others
     *,
     per:str='channel', # A scaling for each 'channel', or for each 'pixel'
-    top:float=None, # For 'log' and 'dbz': the rain that becomes 1; the highest there is if None
+    # For 'log' and 'dbz': the rain that becomes 1; the highest there is if None
+    top:float=None,
 )->Scaling:
     "Fit a scaling to training records"
     records = [records] if isinstance(records, Record) else list(records)
     kinds   = kind if isinstance(kind, list) else [kind]*records[0].shape[1]
     for k in kinds: check_choice('kind', k, list(KINDS))
-    if len(kinds)!=records[0].shape[1]: raise arg_error('kind', f"one, or a list with one for each of {', '.join(records[0].variables)}", kind)
-    if top is not None and (not {'log','dbz'} & set(kinds) or not top>0): raise arg_error('top', "a positive rain rate, for 'log' and 'dbz'", f"{top} for {kind!r}")
+    if len(kinds) != records[0].shape[1]:
+        raise arg_error(
+            'kind',
+            f"one, or a list with one for each of {', '.join(records[0].variables)}",
+            kind)
+    if top is not None and (not {'log', 'dbz'} & set(kinds) or not top > 0):
+        raise arg_error(
+            'top', "a positive rain rate, for 'log' and 'dbz'", f"{top} for {kind!r}")
     s    = _field_stats(records, kind, per)
     seen = s['n']>0
-    if not seen.any((1,2)).all(): raise arg_error('records', 'with values in every channel', 'only missing pixels in one')
-    highest = s['max'] if top is None else np.stack([np.full_like(m, KINDS[k][0](torch.tensor(float(top)))) for k,m in zip(kinds, s['max'])])
+    if not seen.any((1, 2)).all():
+        raise arg_error(
+            'records', 'with values in every channel', 'only missing pixels in one')
+    highest = (
+        s['max']
+        if top is None
+        else np.stack(
+            [
+                np.full_like(m, KINDS[k][0](torch.tensor(float(top))))
+                for k, m in zip(kinds, s['max'])]))
     pairs = {'standard':(s['mean'], s['std']), 'minmax':(s['min'], s['max']-s['min'])}
-    shift,scale = (np.stack(v) for v in zip(*([p[c] for p in pairs.get(k, (np.zeros_like(highest), highest))] for c,k in enumerate(kinds))))
+    shift, scale = (
+        np.stack(v)
+        for v in zip(
+            *(
+                [p[c] for p in pairs.get(k, (np.zeros_like(highest), highest))]
+                for c, k in enumerate(kinds))))
     flat = seen & ~(scale>0)
-    if flat.all() or (per=='channel' and flat.any()):
-        names = [v for v,f in zip(records[0].variables, flat.any((1,2))) if f]
-        raise arg_error('records', f"varying, to be scaled by {kind!r}", f"always the same value in {', '.join(names)}", 'is it the right variable?')
-    low,high = (_apply_kind(kind, torch.from_numpy(f((1,2), keepdims=True)), inverse=True) for f in (s['min'].min, s['max'].max))
-    span = [float(f'{v:.4g}') for v in (high-low).flatten().tolist()] # as it is said, so that what is said is what is used
-    return Scaling(kind, np.where(seen, shift, 0), np.where(seen & ~flat, scale, 1), span) # a pixel that never varies, or has no value, is not stretched
+    if flat.all() or (per == 'channel' and flat.any()):
+        names = [v for v, f in zip(records[0].variables, flat.any((1, 2))) if f]
+        raise arg_error(
+            'records', f"varying, to be scaled by {kind!r}",
+            f"always the same value in {', '.join(names)}", 'is it the right variable?')
+    low, high = (
+        _apply_kind(kind, torch.from_numpy(f((1, 2), keepdims=True)), inverse=True)
+        for f in (s['min'].min, s['max'].max))
+    # as it is said, so that what is said is what is used
+    span = [float(f'{v:.4g}') for v in (high-low).flatten().tolist()]
+    # a pixel that never varies, or has no value, is not stretched
+    return Scaling(
+        kind, np.where(seen, shift, 0), np.where(seen & ~flat, scale, 1), span)

@@ -20,8 +20,13 @@ def _end_of(
     "Read a date or a number"
     if e is None: return e
     dates = values.dtype.kind=='M'
-    try: return np.datetime64(e) if dates else float(e)
-    except (TypeError, ValueError): raise arg_error('low, high', "dates, '2024-07-20T06:00' say" if dates else f"numbers, as {by!r} is", repr(e)) from None
+    try:
+        return np.datetime64(e) if dates else float(e)
+    except (TypeError, ValueError):
+        raise arg_error(
+            'low, high',
+            "dates, '2024-07-20T06:00' say" if dates else f"numbers, as {by!r} is",
+            repr(e)) from None
 
 def _values_along(
     records:list, # Records
@@ -30,18 +35,26 @@ def _values_along(
     "Look up what records are split by"
     out = []
     for i,r in enumerate(records):
-        if by in ('frame','row','column'): axis = ('frame','row','column').index(by); out.append((np.arange(len(r.box[axis])), axis)); continue
+        if by in ('frame', 'row', 'column'):
+            axis = ('frame', 'row', 'column').index(by)
+            out.append((np.arange(len(r.box[axis])), axis))
+            continue
         if by=='sequence': out.append((np.array([i]), None)); continue
         if by=='time' and r.times is not None: out.append((r.times, 0)); continue
         dims,values,_ = r.coords.get(by, ((None,), None, None))
         if tuple(dims) not in ((), r.dims[1:2], r.dims[2:3]):
-            raise arg_error('by', f"'time', 'frame', 'row', 'column', 'sequence' or a coordinate of {r.name} along one axis, {', '.join(r.coords) or 'of which there is none'}", repr(by))
+            raise arg_error(
+                'by', "'time', 'frame', 'row', 'column', 'sequence' or a coordinate of "
+                f"{r.name} along one axis, "
+                f"{', '.join(r.coords) or 'of which there is none'}", repr(by))
         out.append((np.atleast_1d(values), r.dims.index(dims[0]) if dims else None))
     return out
 
 def between(
     records:list, # Records
-    by:str, # 'time', 'frame', 'row', 'column', 'sequence', or the name of a coordinate, 'lon' say
+    # 'time', 'frame', 'row', 'column', 'sequence', or the name of a coordinate, 'lon'
+    # say
+    by:str,
     low=None, # From here on; from the beginning if None
     high=None, # Up to here, and without it; to the end if None
 )->list: # Records; those that have nothing there are absent
@@ -49,34 +62,56 @@ def between(
     records,out = [records] if isinstance(records, Record) else list(records),[]
     for r,(v,axis) in zip(records, _values_along(records, by)):
         a,b  = (_end_of(e, v, by) for e in (low, high))
-        keep = np.flatnonzero((True if a is None else v>=a) & (True if b is None else v<b) & np.ones(len(v), bool))
+        keep = np.flatnonzero(
+            (True if a is None else v >= a) & (True if b is None else v < b)
+            & np.ones(len(v), bool))
         if not len(keep): continue
-        if (np.diff(keep)!=1).any(): raise arg_error('by', f"a coordinate that {r.name} goes through in one direction", repr(by))
+        if (np.diff(keep) != 1).any():
+            raise arg_error(
+                'by', f"a coordinate that {r.name} goes through in one direction",
+                repr(by))
         cut = slice(int(keep[0]), int(keep[-1])+1)
-        out.append(r if axis is None else r.part(*(cut if i==axis else slice(None) for i in range(3))))
+        out.append(
+            r if axis is None
+            else r.part(*(cut if i == axis else slice(None) for i in range(3))))
     if not out:
-        every = [v for v,_ in _values_along(records, by)]
-        raise arg_error('low, high', f"around some of {by} {min(v.min() for v in every)} to {max(v.max() for v in every)}", f"{low} to {high}")
+        every = [v for v, _ in _values_along(records, by)]
+        raise arg_error(
+            'low, high', f"around some of {by} {min(v.min() for v in every)} to "
+            f"{max(v.max() for v in every)}", f"{low} to {high}")
     return out
 
 # %% ../../nbs/36_data.splits.ipynb #c10
 def split(
     records:list, # Records
-    gap:int, # Frames, rows, columns or sequences between two parts; in time as many as a window spans, or more
-    by:str='time', # 'time' (frames, where there are no times), 'row', 'column', 'sequence', or the name of a coordinate
+    # Frames, rows, columns or sequences between two parts; in time as many as a window
+    # spans, or more
+    gap:int,
+    # 'time' (frames, where there are no times), 'row', 'column', 'sequence', or the
+    # name of a coordinate
+    by:str='time',
     fractions:tuple=(.7,.15,.15), # Of what is left, for training, validation and test
 )->list: # For each fraction a list of records
     "Cut records into blocks"
     records = [records] if isinstance(records, Record) else list(records)
     if by=='time' and any(r.times is None for r in records): by = 'frame'
-    if by in ('frame','row','column') and len(records)>1:
-        return [sum(parts, []) for parts in zip(*(split(r, gap, by, fractions) for r in records))]
+    if by in ('frame', 'row', 'column') and len(records) > 1:
+        return [
+            sum(parts, [])
+            for parts in zip(*(split(r, gap, by, fractions) for r in records))]
     every = np.unique(np.concatenate([v for v,_ in _values_along(records, by)]))
     usable = len(every) - check_int('gap', gap, 0)*(len(fractions)-1)
     if min(fractions) <= 0: raise arg_error('fractions', 'positive', fractions)
-    ends   = np.rint(np.cumsum([0,*fractions])/sum(fractions)*max(usable, 0)).astype(int)
-    if (np.diff(ends)<1).any(): raise arg_error(records[0].name, f"longer along {by}, to be cut into {len(fractions)} parts with gaps of {gap}", f"{len(every)}")
-    cuts = [(every[a+k*gap], every[b+k*gap] if b+k*gap < len(every) else None) for k,(a,b) in enumerate(zip(ends, ends[1:]))]
+    ends = np.rint(np.cumsum([0, *fractions]) / sum(fractions) * max(usable, 0)).astype(
+        int)
+    if (np.diff(ends) < 1).any():
+        raise arg_error(
+            records[0].name,
+            f"longer along {by}, to be cut into {len(fractions)} parts with gaps of "
+            f"{gap}", f"{len(every)}")
+    cuts = [
+        (every[a + k * gap], every[b + k * gap] if b + k * gap < len(every) else None)
+        for k, (a, b) in enumerate(zip(ends, ends[1:]))]
     return [between(records, by, *cut) for cut in cuts]
 
 # %% ../../nbs/36_data.splits.ipynb #c14
@@ -90,8 +125,11 @@ def check_apart(
         for b in test.records:
             between_ = _frames_between(a, b)
             if between_ < span:
-                raise ValueError(f"train and test meet in time and place: {a!r} and {b!r} are {between_:g} frames apart, and a window is {span} frames long. "
-                                 f"Leave a gap, with `split(records, gap={span})` say, or split by place")
+                raise ValueError(
+                    f"train and test meet in time and place: {a!r} and {b!r} are "
+                    f"{between_:g} frames apart, and a window is {span} frames long. "
+                    f"Leave a gap, with `split(records, gap={span})` say, or split by "
+                    "place")
 
 # %% ../../nbs/36_data.splits.ipynb #c14s1
 def _frames_between(
@@ -100,12 +138,20 @@ def _frames_between(
 )->float: # Negative if they overlap, infinite if they have no place in common or that is not known
     "Count the frames between two records of the same place"
     apart = lambda p,q: max(q[0]-p[-1], p[0]-q[-1])
-    if a.values is b.values or (a.name==b.name and not isinstance(a.values, np.ndarray)): # of one file or array
-        t,r,c = (apart(p, q)-1 for p,q in zip(a.box, b.box))
-        return t if r<0 and c<0 else np.inf
-    if isinstance(a.values, np.ndarray) and isinstance(b.values, np.ndarray) and shared(a.values, b.values): return -np.inf
-    if a.times is None or b.times is None or a.times.dtype.kind!=b.times.dtype.kind: return np.inf
-    places = [(_extent(a, i, names), _extent(b, i, names)) for i,names in ((1,ROWS), (2,COLUMNS))]
+    if a.values is b.values or (
+        a.name == b.name and not isinstance(a.values, np.ndarray)
+    ):  # of one file or array
+        t, r, c = (apart(p, q) - 1 for p, q in zip(a.box, b.box))
+        return t if r < 0 and c < 0 else np.inf
+    if (
+        isinstance(a.values, np.ndarray) and isinstance(b.values, np.ndarray)
+        and shared(a.values, b.values)):
+        return -np.inf
+    if a.times is None or b.times is None or a.times.dtype.kind != b.times.dtype.kind:
+        return np.inf
+    places = [
+        (_extent(a, i, names), _extent(b, i, names))
+        for i, names in ((1, ROWS), (2, COLUMNS))]
     if any(p is None or q is None or apart(p, q)>0 for p,q in places): return np.inf
     return apart(a.times, b.times)/max(a.spacing, b.spacing) - 1
 

@@ -18,10 +18,14 @@ from ..checks import arg_error, check_int
 @dataclass(eq=False)
 class Record:
     "A sequence of frames `(T,C,H,W)` with its times and places, read as far as it is needed"
-    values:object               # Array or tensor `(T,C,H,W)`, or anything with `shape` and `dtype` that slices like one
+    # Array or tensor `(T,C,H,W)`, or anything with `shape` and `dtype` that slices like
+    # one
+    values:object
     times:object = None         # `(T,)` datetime64, or increasing numbers
-    coords:dict = field(default_factory=dict)    # Places: `{name: (dims, values, attrs)}`, `dims` among those of `dims`
-    variables:dict = field(default_factory=dict) # `{name: attrs}` for each channel; `attrs` may hold `units`
+    # Places: `{name: (dims, values, attrs)}`, `dims` among those of `dims`
+    coords:dict = field(default_factory=dict)
+    # `{name: attrs}` for each channel; `attrs` may hold `units`
+    variables:dict = field(default_factory=dict)
     attrs:dict = field(default_factory=dict)     # What else the file says of itself
     dims:tuple = ('time','y','x') # Names of the axes of time and place
     name:str = 'record'         # What messages call it: its file
@@ -29,31 +33,61 @@ class Record:
     valid:object = None         # `(H,W)` bool: False where there is never a value
     scale:float = 1             # What a stored number is multiplied by
     offset:float = 0            # And what is added to it
-    box:tuple = None            # Ranges of frames, rows and columns of `values`; all of it if None
-    covariates:tuple = ()       # What is known ahead: records of the same places, with as many frames, or with one if it is a map
+    # Ranges of frames, rows and columns of `values`; all of it if None
+    box:tuple = None
+    # What is known ahead: records of the same places, with as many frames, or with one
+    # if it is a map
+    covariates:tuple = ()
 
     def __post_init__(self):
-        if isinstance(self.values, torch.Tensor): self.values = self.values.detach().cpu().numpy()
-        shape,dtype = (tuple(getattr(self.values, 'shape', ())),np.dtype(getattr(self.values, 'dtype', object)))
-        if dtype.kind not in 'biuf': raise arg_error(self.name, 'an array of numbers', f"{type(self.values).__name__} of {dtype}", error=TypeError)
-        if len(shape)!=4: raise arg_error(self.name, '(T,C,H,W)', f"shape {shape}", 'a grey film `(T,H,W)` becomes that by `x[:,None]`')
-        if 0 in shape: raise arg_error(self.name, 'an array with no empty axis', f"shape {shape}")
+        if isinstance(self.values, torch.Tensor):
+            self.values = self.values.detach().cpu().numpy()
+        shape, dtype = (
+            tuple(getattr(self.values, 'shape', ())),
+            np.dtype(getattr(self.values, 'dtype', object)))
+        if dtype.kind not in 'biuf':
+            raise arg_error(
+                self.name, 'an array of numbers',
+                f"{type(self.values).__name__} of {dtype}", error=TypeError)
+        if len(shape) != 4:
+            raise arg_error(
+                self.name, '(T,C,H,W)', f"shape {shape}",
+                'a grey film `(T,H,W)` becomes that by `x[:,None]`')
+        if 0 in shape:
+            raise arg_error(self.name, 'an array with no empty axis', f"shape {shape}")
         if self.box is None: self.box = tuple(range(shape[i]) for i in (0,2,3))
-        if not self.variables: self.variables = {f'channel_{i}' if shape[1]>1 else 'value': {} for i in range(shape[1])}
-        if len(self.variables)!=shape[1]: raise arg_error(f'{self.name}: variables', f"{shape[1]}, one for each channel", list(self.variables))
-        if self.times is not None: self.times = _check_times(self.times, len(self), self.name)
+        if not self.variables:
+            self.variables = {
+                f'channel_{i}' if shape[1] > 1 else 'value': {} for i in range(shape[1])
+            }
+        if len(self.variables) != shape[1]:
+            raise arg_error(
+                f'{self.name}: variables', f"{shape[1]}, one for each channel",
+                list(self.variables))
+        if self.times is not None:
+            self.times = _check_times(self.times, len(self), self.name)
         if self.valid is not None:
             self.valid = np.asarray(self.valid, dtype=bool)
-            if self.valid.shape!=self.shape[2:]: raise arg_error(f'{self.name}: valid', f"of shape {self.shape[2:]}", f"shape {self.valid.shape}")
+            if self.valid.shape != self.shape[2:]:
+                raise arg_error(
+                    f'{self.name}: valid', f"of shape {self.shape[2:]}",
+                    f"shape {self.valid.shape}")
         for z in self.covariates:
-            if z.shape[2:]!=self.shape[2:] or len(z) not in (1,len(self)):
-                raise arg_error(f"{self.name}: covariates", f"of {len(self)} frames or one, of {self.shape[2:]}", f"{len(z)} of {z.shape[2:]} in {z.name}")
+            if z.shape[2:] != self.shape[2:] or len(z) not in (1, len(self)):
+                raise arg_error(
+                    f"{self.name}: covariates",
+                    f"of {len(self)} frames or one, of {self.shape[2:]}",
+                    f"{len(z)} of {z.shape[2:]} in {z.name}")
 
     @property
-    def shape(self): return (len(self.box[0]), self.values.shape[1], len(self.box[1]), len(self.box[2]))
+    def shape(self):
+        return (
+            len(self.box[0]), self.values.shape[1], len(self.box[1]), len(self.box[2]))
     def __len__(self): return len(self.box[0])
     def __repr__(self):
-        when = '' if self.times is None else f", {_say(self.times[0])} to {_say(self.times[-1])}"
+        when = (
+            '' if self.times is None
+            else f", {_say(self.times[0])} to {_say(self.times[-1])}")
         return f"Record({self.name}: {', '.join(self.variables)}, {'x'.join(map(str, self.shape))}{when})"
 
 def _say(t): return str(t.astype('M8[s]')) if isinstance(t, np.datetime64) else f"{t:g}"
@@ -65,12 +99,17 @@ def _check_times(
 )->np.ndarray: # The same
     "Check that there is a time for each frame, and that each is later than the one before"
     times = np.asarray(times)
-    if times.dtype.kind not in 'Miuf' or times.shape!=(n,):
-        raise arg_error(f'{name}: times', f"{n} dates or numbers, one for each frame", f"{times.dtype} of shape {times.shape}")
+    if times.dtype.kind not in 'Miuf' or times.shape != (n,):
+        raise arg_error(
+            f'{name}: times', f"{n} dates or numbers, one for each frame",
+            f"{times.dtype} of shape {times.shape}")
     late = np.flatnonzero(~(times[1:] > times[:-1])) # not `<=`, which NaT would pass
     if len(late):
         i = late[0]
-        raise arg_error(f'{name}: times', 'increasing', f"{_say(times[i+1])} after {_say(times[i])}, at frame {i+1}", 'sort the frames by time, and keep one of each')
+        raise arg_error(
+            f'{name}: times', 'increasing',
+            f"{_say(times[i + 1])} after {_say(times[i])}, at frame {i + 1}",
+            'sort the frames by time, and keep one of each')
     return times
 
 # %% ../../nbs/30_data.windows.ipynb #c8
@@ -85,11 +124,18 @@ def part(self:Record,
     "Take a part, without reading it"
     cut,new = dict(zip(self.dims, (frames,rows,cols))),copy.copy(self)
     new.box    = tuple(b[s] for b,s in zip(self.box, cut.values()))
-    if not all(map(len, new.box)): raise arg_error(f'{self.name}: part', 'at least one frame, row and column', tuple(map(len, new.box)))
+    if not all(map(len, new.box)):
+        raise arg_error(
+            f'{self.name}: part', 'at least one frame, row and column',
+            tuple(map(len, new.box)))
     new.times  = None if self.times is None else self.times[frames]
     new.valid  = None if self.valid is None else self.valid[rows,cols]
-    new.coords = {k: (d, np.asarray(v)[tuple(cut[a] for a in d)], a) for k,(d,v,a) in self.coords.items()}
-    new.covariates = tuple(z.part(frames if len(z)>1 else slice(None), rows, cols) for z in self.covariates)
+    new.coords = {
+        k: (d, np.asarray(v)[tuple(cut[a] for a in d)], a)
+        for k, (d, v, a) in self.coords.items()}
+    new.covariates = tuple(
+        z.part(frames if len(z) > 1 else slice(None), rows, cols)
+        for z in self.covariates)
     return new
 
 # %% ../../nbs/30_data.windows.ipynb #c8s1
@@ -103,9 +149,13 @@ def read(self:Record,
     t,r,c = (_cut(b[s]) for b,s in zip(self.box, (frames,rows,cols)))
     raw   = np.asarray(self.values[t,:,r,c])
     with np.errstate(over='ignore'): x = raw.astype(np.float32)
-    if self.scale!=1 or self.offset: x = x*np.float32(self.scale) + np.float32(self.offset)
+    if self.scale != 1 or self.offset:
+        x = x * np.float32(self.scale) + np.float32(self.offset)
     for f in self.fill: x[raw==f] = np.nan
-    if np.isinf(x).any(): raise arg_error(self.name, 'free of infinite pixels', f"{np.isinf(x).sum()}", 'give the number that stands for them as `fill`')
+    if np.isinf(x).any():
+        raise arg_error(
+            self.name, 'free of infinite pixels', f"{np.isinf(x).sum()}",
+            'give the number that stands for them as `fill`')
     if self.valid is not None: x[...,~self.valid[rows,cols]] = np.nan
     return x
 
@@ -113,7 +163,9 @@ def read(self:Record,
 @patch(as_prop=True)
 def spacing(self:Record): # A timedelta64 or a number; 1 without times
     "The usual time from frame to frame"
-    return 1 if self.times is None or len(self)<2 else np.sort(np.diff(self.times))[(len(self)-1)//2]
+    return (
+        1 if self.times is None or len(self) < 2
+        else np.sort(np.diff(self.times))[(len(self) - 1) // 2])
 
 # %% ../../nbs/30_data.windows.ipynb #c12s1
 @patch
@@ -136,7 +188,10 @@ def after(self:Record,
     if t.dtype.kind=='M' and len(t) > 2:
         month = t.astype('M8[M]')
         day,months = t - month,np.diff(month)
-        if (day==day[0]).all() and (months==months[0]).all() and months[0].astype(int): return (month[-1] + ahead*months[0]).astype(t.dtype) + day[0]
+        if (
+            (day == day[0]).all() and (months == months[0]).all()
+            and months[0].astype(int)):
+            return (month[-1] + ahead * months[0]).astype(t.dtype) + day[0]
     return t[-1] + ahead*self.spacing
 
 # %% ../../nbs/30_data.windows.ipynb #c16
@@ -153,15 +208,19 @@ def blocks(self:Record,
 def missing(self:Record)->np.ndarray: # `(T,)`
     "Count the missing pixels of each frame; everything is read once"
     lost = np.concatenate([np.isnan(x).sum((1,2,3)) for x in self.blocks()])
-    if lost.min()==np.prod(self.shape[1:]):
-        raise arg_error(self.name, 'a record with values', f"only missing pixels in {', '.join(self.variables)}", 'choose another variable, or look at its fill value')
+    if lost.min() == np.prod(self.shape[1:]):
+        raise arg_error(
+            self.name, 'a record with values',
+            f"only missing pixels in {', '.join(self.variables)}",
+            'choose another variable, or look at its fill value')
     return lost
 
 # %% ../../nbs/30_data.windows.ipynb #c19
 def fill_missing(
     x:torch.Tensor, # `(…,C,H,W)`, scaled
     fill:float=0., # What takes the place of NaN
-    mask:bool=False, # Append for each channel one that is 1 where there is a value, and else 0?
+    # Append for each channel one that is 1 where there is a value, and else 0?
+    mask:bool=False,
 )->torch.Tensor:
     "Make known frames fit for a model"
     known = ~x.isnan()
@@ -171,7 +230,8 @@ def fill_missing(
 # %% ../../nbs/30_data.windows.ipynb #c23
 class EpochDataset(Dataset):
     "A dataset that draws anew in every `epoch`, its living workers' copies too"
-    def __init__(self): self._epoch = torch.zeros((), dtype=torch.int64).share_memory_() # workers see it change
+    # workers see it change
+    def __init__(self): self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
     @property
     def epoch(self): return int(self._epoch)
     @epoch.setter
@@ -185,47 +245,68 @@ class Windows(EpochDataset):
         context:int,          # Known frames
         horizon:int,          # Frames to forecast
         *,
-        stride:int=1,         # Frames from the beginning of one window to that of the next
+        # Frames from the beginning of one window to that of the next
+        stride:int=1,
         step:int=1,           # Frames from one frame of a window to the next
-        crop:tuple=None,      # `(rows, columns)` of a piece of each window, drawn anew in every `epoch`; all of it if None
+        # `(rows, columns)` of a piece of each window, drawn anew in every `epoch`; all
+        # of it if None
+        crop:tuple=None,
         scaling=None,         # From fit_scaling: applied to both parts
-        fill:float=0.,        # What takes the place of NaN in the known frames, after scaling
+        # What takes the place of NaN in the known frames, after scaling
+        fill:float=0.,
         mask:bool=False,      # Append channels that say where there is a value?
-        max_missing:float=.5, # Share that may be missing; None does not look, which saves reading everything at first
+        # Share that may be missing; None does not look, which saves reading everything
+        # at first
+        max_missing:float=.5,
         seed:int=0,           # Of the crops
-        covariates=None,      # From fit_covariates: what is known ahead of all frames, beside them
+        # From fit_covariates: what is known ahead of all frames, beside them
+        covariates=None,
     ):
         super().__init__()
-        self.records = [r if isinstance(r, Record) else Record(r) for r in ([records] if isinstance(records, Record) else records)]
-        self.context,self.horizon,self.stride,self.step = (check_int(k, v) for k,v in dict(context=context, horizon=horizon, stride=stride, step=step).items())
-        self.scaling,self.fill,self.mask,self.max_missing,self.seed = scaling,fill,mask,max_missing,check_int('seed', seed, 0)
+        self.records = [
+            r if isinstance(r, Record) else Record(r)
+            for r in ([records] if isinstance(records, Record) else records)]
+        self.context, self.horizon, self.stride, self.step = (
+            check_int(k, v)
+            for k, v in dict(
+                context=context, horizon=horizon, stride=stride, step=step).items())
+        self.scaling, self.fill, self.mask, self.max_missing, self.seed = (
+            scaling, fill, mask, max_missing, check_int('seed', seed, 0))
         self.covariates = covariates
-        self.crop   = crop if crop is None else tuple(check_int('crop', n) for n in crop)
+        self.crop = crop if crop is None else tuple(check_int('crop', n) for n in crop)
         _check_sizes(self.records, self.crop)
         self.starts,self.left_out = _find_windows(self) # (n,2): record and first frame
 
     @property
-    def span(self): return (self.context+self.horizon-1)*self.step + 1 # frames from the first to the last of a window
+    # frames from the first to the last of a window
+    def span(self): return (self.context+self.horizon-1)*self.step + 1
 
     def __len__(self): return len(self.starts)
     def __getitem__(self, i):
         r,start = self.starts[i]
-        record,frames,place = self.records[r],slice(start, start+self.span, self.step),self.place(i)
+        record, frames, place = (
+            self.records[r], slice(start, start + self.span, self.step), self.place(i))
         x = torch.from_numpy(record.read(frames, *place))
         if self.scaling is not None: x = self.scaling.at(*place)(x)
-        known,following = fill_missing(x[:self.context], self.fill, self.mask),x[self.context:]
-        return (known,following) if self.covariates is None else (known,self.covariates(record, frames, *place),following)
+        known, following = (
+            fill_missing(x[: self.context], self.fill, self.mask), x[self.context :])
+        return (
+            (known, following) if self.covariates is None
+            else (known, self.covariates(record, frames, *place), following))
 
     def place(self, i): # slices of rows and columns
         "Where window `i` is cut, in this epoch"
         if self.crop is None: return slice(None),slice(None)
         rng  = np.random.default_rng([self.seed, self.epoch, i%len(self)])
         size = self.records[self.starts[i][0]].shape[2:]
-        return tuple(slice(a, a+n) for n,a in ((n, rng.integers(s-n+1)) for n,s in zip(self.crop, size)))
+        return tuple(
+            slice(a, a + n)
+            for n, a in ((n, rng.integers(s - n + 1)) for n, s in zip(self.crop, size)))
 
     def __repr__(self):
         out = ', '.join(f"{n} that {why}" for why,n in self.left_out.items() if n)
-        return f"Windows({len(self)} of {self.context}+{self.horizon} frames" + (f"; left out: {out})" if out else ')')
+        return f"Windows({len(self)} of {self.context}+{self.horizon} frames" + (
+            f"; left out: {out})" if out else ')')
 
 # %% ../../nbs/30_data.windows.ipynb #c24
 def _check_sizes(
@@ -236,29 +317,43 @@ def _check_sizes(
     if not records: raise arg_error('records', 'at least one', 'none')
     first = records[0]
     for r in records:
-        if r.shape[1]!=first.shape[1] or (crop is None and r.shape[2:]!=first.shape[2:]):
-            raise arg_error(r.name, f"{'x'.join(map(str, first.shape[1:]))} (channels, rows, columns) as {first.name}", 'x'.join(map(str, r.shape[1:])),
-                          'make the sizes alike, or train on pieces with `crop=(rows,columns)`')
-        if crop and any(n > s for n,s in zip(crop, r.shape[2:])): raise arg_error('crop', f"at most the size of {r.name}, {r.shape[2:]}", crop)
+        if r.shape[1] != first.shape[1] or (
+            crop is None and r.shape[2:] != first.shape[2:]):
+            raise arg_error(
+                r.name,
+                f"{'x'.join(map(str, first.shape[1:]))} (channels, rows, columns) as "
+                f"{first.name}", 'x'.join(map(str, r.shape[1:])),
+                'make the sizes alike, or train on pieces with `crop=(rows,columns)`')
+        if crop and any(n > s for n, s in zip(crop, r.shape[2:])):
+            raise arg_error(
+                'crop', f"at most the size of {r.name}, {r.shape[2:]}", crop)
 
 def _find_windows(
     ds:Windows, # What to cut
 ): # `(n,2)` record and first frame; how many are left out, by reason
     "Find where windows begin"
     found,out = [],{'cross a gap in time':0, 'miss too many pixels':0}
-    for r,record in enumerate(ds.records):
-        start = np.arange(0, len(record)-ds.span+1, ds.stride)
-        run   = np.repeat(np.arange(len(record.runs())), [b-a for a,b in record.runs()])
-        even  = run[start]==run[start+ds.span-1]
-        full  = even if ds.max_missing is None or not len(start) else _share_missing(record, ds)[start] <= ds.max_missing
-        out['cross a gap in time']  += int((~even).sum())
+    for r, record in enumerate(ds.records):
+        start = np.arange(0, len(record) - ds.span + 1, ds.stride)
+        run = np.repeat(
+            np.arange(len(record.runs())), [b - a for a, b in record.runs()])
+        even = run[start] == run[start + ds.span - 1]
+        full = (
+            even if ds.max_missing is None or not len(start)
+            else _share_missing(record, ds)[start] <= ds.max_missing)
+        out['cross a gap in time'] += int((~even).sum())
         out['miss too many pixels'] += int((even & ~full).sum())
         start = start[even & full]
         found.append(np.stack([np.full_like(start, r), start], 1))
     if sum(map(len, found)): return np.concatenate(found),out
-    if any(out.values()): raise arg_error('records', f"enough for one window of {ds.span} frames in a row", ', '.join(f"{n} that {why}" for why,n in out.items()))
+    if any(out.values()):
+        raise arg_error(
+            'records', f"enough for one window of {ds.span} frames in a row",
+            ', '.join(f"{n} that {why}" for why, n in out.items()))
     lengths = ', '.join(f"{r.name}: {len(r)}" for r in ds.records[:5])
-    raise arg_error('records', f"enough for one window of {ds.span} frames", lengths, 'choose a smaller context, horizon or step')
+    raise arg_error(
+        'records', f"enough for one window of {ds.span} frames", lengths,
+        'choose a smaller context, horizon or step')
 
 def _share_missing(
     record:Record, # A record
@@ -292,16 +387,27 @@ class StreamChunks(Dataset):
         bs:int, # Rows of a batch
         chunk:int, # Frames in a piece
     ):
-        self.records,self.bs,self.chunk = records,check_int('bs', bs),check_int('chunk', chunk)
+        self.records, self.bs, self.chunk = (
+            records, check_int('bs', bs), check_int('chunk', chunk))
         for i,r in enumerate(records):
             if len(r.shape) != 4 or r.shape[1:] != records[0].shape[1:]:
-                raise arg_error(f'records[{i}]', f"(T,C,H,W) of the size of the first, {tuple(records[0].shape[1:])}", f"shape {tuple(r.shape)}")
-        pieces = [(len(r)-1)//chunk for r in records] # one frame more, for the last target
-        rows = [[(r,k) for r in row for k in range(pieces[r])] for row in _deal(pieces, bs)]
+                raise arg_error(
+                    f'records[{i}]', "(T,C,H,W) of the size of the first, "
+                    f"{tuple(records[0].shape[1:])}", f"shape {tuple(r.shape)}")
+        # one frame more, for the last target
+        pieces = [(len(r)-1)//chunk for r in records]
+        rows = [
+            [(r, k) for r in row for k in range(pieces[r])] for row in _deal(pieces, bs)
+        ]
         self.steps = min(map(len, rows))
-        if not self.steps: raise arg_error('records', f"enough for {bs} rows of pieces of {chunk}+1 frames", f"lengths {[len(r) for r in records]}")
+        if not self.steps:
+            raise arg_error(
+                'records', f"enough for {bs} rows of pieces of {chunk}+1 frames",
+                f"lengths {[len(r) for r in records]}")
         self.rows   = rows
-        self.row_starts = torch.tensor([[row[t][1]==0 for row in rows] for t in range(self.steps)]) # (steps, bs)
+        # (steps, bs)
+        self.row_starts = torch.tensor(
+            [[row[t][1] == 0 for row in rows] for t in range(self.steps)])
 
     def __len__(self): return self.steps*self.bs
 
@@ -309,5 +415,6 @@ class StreamChunks(Dataset):
         if not 0 <= i < len(self): raise IndexError(i)
         r,k = self.rows[i%self.bs][i//self.bs]
         frames,record = slice(k*self.chunk, (k+1)*self.chunk+1),self.records[r]
-        piece = torch.as_tensor(record.read(frames) if isinstance(record, Record) else record[frames])
+        piece = torch.as_tensor(
+            record.read(frames) if isinstance(record, Record) else record[frames])
         return piece[:-1],piece[1:]

@@ -11,7 +11,9 @@ import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.meta import delegates
 from fastcore.basics import patch
-from ..checks import FLOATS, check_frames, check_like, check_tensor, check_bool, check_choice, arg_error, check_int
+from convlstm_nb.checks import (
+    FLOATS, check_frames, check_like, check_tensor, check_bool, check_choice, arg_error,
+    check_int)
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, check_options
 
@@ -21,9 +23,15 @@ def to_patches(
     patch_size:int, # Side of a patch, in pixels
 )->torch.Tensor: # `(B,T,C*patch_size²,H/patch_size,W/patch_size)`
     "Fold each patch of pixels into the channels"
-    if any(n%patch_size for n in x.shape[3:]):
-        raise arg_error('x', f"of a height and width that `patch_size={patch_size}` divides", 'x'.join(map(str, x.shape[3:])), 'pad or crop the frames')
-    if not x.shape[0]: return x.new_empty(0, x.shape[1], x.shape[2]*patch_size**2, *(n//patch_size for n in x.shape[3:])) # torch leaves it as it is
+    if any(n % patch_size for n in x.shape[3:]):
+        raise arg_error(
+            'x', f"of a height and width that `patch_size={patch_size}` divides",
+            'x'.join(map(str, x.shape[3:])), 'pad or crop the frames')
+    # torch leaves it as it is
+    if not x.shape[0]:
+        return x.new_empty(
+            0, x.shape[1], x.shape[2] * patch_size**2,
+            *(n // patch_size for n in x.shape[3:]))
     return F.pixel_unshuffle(x, patch_size)
 
 # %% ../../nbs/10_models.forecaster.ipynb #c6s1
@@ -32,7 +40,10 @@ def from_patches(
     patch_size:int, # Side of a patch, in pixels
 )->torch.Tensor: # `(B,T,C,H*patch_size,W*patch_size)`
     "Unfold the channels into patches of pixels"
-    if not x.shape[0]: return x.new_empty(0, x.shape[1], x.shape[2]//patch_size**2, *(n*patch_size for n in x.shape[3:]))
+    if not x.shape[0]:
+        return x.new_empty(
+            0, x.shape[1], x.shape[2] // patch_size**2,
+            *(n * patch_size for n in x.shape[3:]))
     return F.pixel_shuffle(x, patch_size)
 
 # %% ../../nbs/10_models.forecaster.ipynb #c9
@@ -63,19 +74,36 @@ class Forecaster(nn.Module):
         **kwargs, # `device` and `dtype`
     ):
         super().__init__()
-        self.in_channels,self.out_channels = check_int('in_channels', in_channels),check_int('out_channels', out_channels)
+        self.in_channels, self.out_channels = (
+            check_int('in_channels', in_channels),
+            check_int('out_channels', out_channels))
         self.patch_size = check_int('patch_size', patch_size)
         self.output     = check_choice('output', output, list(OUTPUTS))
         self.covariates = check_int('covariates', covariates, 0)
         self.residual   = check_bool('residual', residual)
-        if residual and output!='identity': raise arg_error('residual', f"False where `output={output!r}`, which makes no change", True, "say `output='identity'`")
-        if residual and out_channels>in_channels: raise arg_error('out_channels', f"at most {in_channels}, the channels of a frame, where `residual=True`", out_channels)
-        self.frames     = nn.Conv2d(hidden_channels, self.out_channels*self.patch_size**2, 1, **kwargs)
-        if residual: nn.init.zeros_(self.frames.weight); nn.init.zeros_(self.frames.bias) # no change, at first
+        if residual and output != 'identity':
+            raise arg_error(
+                'residual', f"False where `output={output!r}`, which makes no change",
+                True, "say `output='identity'`")
+        if residual and out_channels > in_channels:
+            raise arg_error(
+                'out_channels',
+                f"at most {in_channels}, the channels of a frame, where "
+                "`residual=True`", out_channels)
+        self.frames = nn.Conv2d(
+            hidden_channels, self.out_channels * self.patch_size**2, 1, **kwargs)
+        # no change, at first
+        if residual:
+            nn.init.zeros_(self.frames.weight)
+            nn.init.zeros_(self.frames.bias)
 
     def patches(self, x, covariates=None): # Both (B,T,C,H,W) -> (B,T,C*patch_size²,h,w)
         "Put covariates beside the frames, and fold both into patches"
-        return to_patches(whole_patches(x if covariates is None else torch.cat([x, covariates], 2), self.patch_size), self.patch_size)
+        return to_patches(
+            whole_patches(
+                x if covariates is None else torch.cat([x, covariates], 2),
+                self.patch_size),
+            self.patch_size)
 
     def make_frames(self, h, last): # (B,T,hidden,h,w), and the frame before, (B,C,H,W) -> (B,T,out_channels,H,W)
         "Make frames of hidden states"
@@ -92,54 +120,77 @@ class EncoderForecaster(Forecaster):
         hidden_channels=(128,64,64), # Channels of the state, layer by layer
         kernel_size=5, # Side of the input-to-state kernels
         *,
-        hidden_kernel_size=None, # Side of the state-to-state kernels; by default the same
+        # Side of the state-to-state kernels; by default the same
+        hidden_kernel_size=None,
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
-        out_channels:int=None, # Channels of a forecast frame; by default those of the input
-        output:str='sigmoid', # What makes frames of the output: `'sigmoid'` or `'identity'`
-        readout:str='all', # Read frames from `'all'` layers of the forecaster, or the `'last'`
+        # Channels of a forecast frame; by default those of the input
+        out_channels:int=None,
+        # What makes frames of the output: `'sigmoid'` or `'identity'`
+        output:str='sigmoid',
+        # Read frames from `'all'` layers of the forecaster, or the `'last'`
+        readout:str='all',
         covariates:int=0, # Channels that are known ahead, such as a map or the hour
         residual:bool=False, # Forecast the change from the last known frame?
         **kwargs
     ):
         hidden = _stack_sizes(hidden_channels, kwargs)
-        read = sum(hidden) if check_choice('readout', readout, ['all','last'])=='all' else hidden[-1]
-        super().__init__(in_channels, in_channels if out_channels is None else out_channels, patch_size, output, read, covariates, residual, **_placement(kwargs))
+        read = (
+            sum(hidden) if check_choice('readout', readout, ['all', 'last']) == 'all'
+            else hidden[-1])
+        super().__init__(
+            in_channels, in_channels if out_channels is None else out_channels,
+            patch_size, output, read, covariates, residual, **_placement(kwargs))
         self.hidden_channels,self.readout = hidden,readout
-        opts = dict(kwargs, kernel_size=kernel_size, hidden_kernel_size=hidden_kernel_size)
-        self.encoder    = ConvLSTM((in_channels+covariates)*patch_size**2, hidden, **opts)
+        opts = dict(
+            kwargs, kernel_size=kernel_size, hidden_kernel_size=hidden_kernel_size)
+        self.encoder = ConvLSTM(
+            (in_channels + covariates) * patch_size**2, hidden, **opts)
         self.forecaster = ConvLSTM(covariates*patch_size**2, hidden, **opts)
 
     def forward(self,
         x, # Known frames, `(B,T,in_channels,H,W)`
         horizon:int=10, # Frames to forecast
-        covariates=None, # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map `(covariates,H,W)`
+        # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
+        # `(covariates,H,W)`
+        covariates=None,
     ): # What the loss takes, `(B,horizon,out_channels,H,W)`
         "Read `x`, then run on for `horizon` frames"
         return self.advance(x, None, horizon, covariates)[0]
 
     def advance(self,
         x, # The next known frames, `(B,T,in_channels,H,W)`
-        state:list=None, # What `advance` returned when it had read those before; None at the beginning
+        # What `advance` returned when it had read those before; None at the beginning
+        state:list=None,
         horizon:int=10, # Frames to forecast
         covariates=None, # Of all `T+horizon` frames, as in `forward`
     ): # What `forward` returns, and the encoder's state after `x`
         "Read `x` from `state` on, and forecast"
         horizon = self.check(x, horizon)
-        return self.read_on(x, state, horizon, *self.check_covariates(covariates, x, horizon))
+        return self.read_on(
+            x, state, horizon, *self.check_covariates(covariates, x, horizon))
 
     def read_on(self, x, state, horizon, known=None, ahead=None): # as `advance`, with covariates of known frames and of those ahead
         "Read and forecast what is checked"
         _,state = self.encoder(self.patches(x, known), state)
-        outs,_  = self.forecaster(None if ahead is None else self.patches(ahead), state, steps=horizon, return_all_layers=True)
-        return self.make_frames(torch.cat(outs, 2) if self.readout=='all' else outs[-1], x[:,-1]), state
+        outs, _ = self.forecaster(
+            None if ahead is None else self.patches(ahead), state, steps=horizon,
+            return_all_layers=True)
+        return self.make_frames(
+            torch.cat(outs, 2) if self.readout == 'all' else outs[-1], x[:, -1]), state
 
 # %% ../../nbs/10_models.forecaster.ipynb #c17
 def _stack_sizes(hidden_channels, kwargs):
     "The channels of each layer, and a word on options that make no sense here"
-    why = dict(spatial_dims='a forecaster works on images', num_layers='`hidden_channels` says how many', batch_first='sequences are `(B,T,C,H,W)`',
-               bidirectional='the future is not known', stateful='every call begins anew; `advance` goes on')
+    why = dict(
+        spatial_dims='a forecaster works on images',
+        num_layers='`hidden_channels` says how many',
+        batch_first='sequences are `(B,T,C,H,W)`',
+        bidirectional='the future is not known',
+        stateful='every call begins anew; `advance` goes on')
     for k in why.keys() & kwargs.keys(): raise arg_error(k, 'absent', kwargs[k], why[k])
-    hidden = list(hidden_channels) if isinstance(hidden_channels, (list,tuple)) else [hidden_channels]
+    hidden = (
+        list(hidden_channels) if isinstance(hidden_channels, (list, tuple))
+        else [hidden_channels])
     check_int('length of hidden_channels', len(hidden))
     check_options(kwargs)
     return [check_int('hidden_channels', h) for h in hidden]
@@ -162,13 +213,18 @@ def check_covariates(self:Forecaster, covariates, x, horizon):
     T = x.shape[1]
     want = (x.shape[0],T+horizon,self.covariates,*x.shape[3:])
     if not self.covariates:
-        if covariates is not None: raise arg_error('covariates', 'None, since the model was made without', type(covariates).__name__, 'make one with `covariates=...`')
+        if covariates is not None:
+            raise arg_error(
+                'covariates', 'None, since the model was made without',
+                type(covariates).__name__, 'make one with `covariates=...`')
         return None,None
     told = f"of a shape that expands to {want}, {T} known frames and {horizon} ahead"
     if covariates is None: raise arg_error('covariates', told, None)
     check_like('covariates', covariates, self.frames.weight)
     got = tuple(covariates.shape)
-    if len(got) not in (3,5) or got[-3]!=self.covariates or any(a not in (1,b) for a,b in zip(got[::-1], want[::-1])):
+    if (
+        len(got) not in (3, 5) or got[-3] != self.covariates
+        or any(a not in (1, b) for a, b in zip(got[::-1], want[::-1]))):
         raise arg_error('covariates', told, f"shape {got}")
     z = covariates.expand(want)
     return z[:,:T],z[:,T:]
@@ -192,14 +248,19 @@ def start_from_mean(self:Forecaster,
 ):
     "Set the output's bias so that the first forecasts are the mean of the data"
     want = f"a number, or one for each of {self.out_channels} channels"
-    try: mean = torch.as_tensor(mean, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError): raise arg_error('mean', want, repr(mean), error=TypeError) from None
-    if tuple(mean.shape) not in ((), (1,), (self.out_channels,)): raise arg_error('mean', want, f"shape {tuple(mean.shape)}")
+    try:
+        mean = torch.as_tensor(mean, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        raise arg_error('mean', want, repr(mean), error=TypeError) from None
+    if tuple(mean.shape) not in ((), (1,), (self.out_channels,)):
+        raise arg_error('mean', want, f"shape {tuple(mean.shape)}")
     mean = mean.expand(self.out_channels)
     if not mean.isfinite().all(): raise arg_error('mean', 'finite', mean.tolist())
     if self.residual: return self # whose first forecasts are the last frame
     if self.output=='sigmoid':
-        if not 0 <= mean.min() <= mean.max() <= 1: raise arg_error('mean', "from 0 to 1 where `output='sigmoid'`", mean.tolist())
+        if not 0 <= mean.min() <= mean.max() <= 1:
+            raise arg_error(
+                'mean', "from 0 to 1 where `output='sigmoid'`", mean.tolist())
         mean = torch.logit(mean, eps=1e-4)
     self.frames.bias.copy_(mean.repeat_interleave(self.patch_size**2))
     return self
@@ -213,48 +274,69 @@ class NextFrameForecaster(Forecaster):
         hidden_channels=(128,128,128,128), # Channels of the state, layer by layer
         kernel_size=5, # Side of the input-to-state kernels
         *,
-        hidden_kernel_size=None, # Side of the state-to-state kernels; by default the same
+        # Side of the state-to-state kernels; by default the same
+        hidden_kernel_size=None,
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
-        output:str='sigmoid', # What makes frames of the output: `'sigmoid'` or `'identity'`
+        # What makes frames of the output: `'sigmoid'` or `'identity'`
+        output:str='sigmoid',
         covariates:int=0, # Channels that are known ahead, such as a map or the hour
         residual:bool=False, # Forecast the change from the frame before?
         **kwargs
     ):
         hidden = _stack_sizes(hidden_channels, kwargs)
-        super().__init__(in_channels, in_channels, patch_size, output, hidden[-1], covariates, residual, **_placement(kwargs))
+        super().__init__(
+            in_channels, in_channels, patch_size, output, hidden[-1], covariates,
+            residual, **_placement(kwargs))
         self.hidden_channels = hidden
-        self.stack = ConvLSTM((in_channels+covariates)*patch_size**2, hidden, kernel_size, hidden_kernel_size=hidden_kernel_size, **kwargs)
+        self.stack = ConvLSTM(
+            (in_channels + covariates) * patch_size**2, hidden, kernel_size,
+            hidden_kernel_size=hidden_kernel_size, **kwargs)
 
     def forward(self,
         x, # Known frames, `(B,T,in_channels,H,W)`
         horizon:int=10, # Frames to forecast
-        target=None, # The frames to forecast, `(B,horizon,in_channels,H,W)`, where `feed` asks for them
-        feed=None, # Where to feed the true frame, bool `(B,T+horizon-2)`, from the second frame on; the known ones if None
-        from_start:bool=False, # Return the forecasts of the known frames too, from the second on?
-        covariates=None, # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map `(covariates,H,W)`
+        # The frames to forecast, `(B,horizon,in_channels,H,W)`, where `feed` asks for
+        # them
+        target=None,
+        # Where to feed the true frame, bool `(B,T+horizon-2)`, from the second frame
+        # on; the known ones if None
+        feed=None,
+        # Return the forecasts of the known frames too, from the second on?
+        from_start:bool=False,
+        # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
+        # `(covariates,H,W)`
+        covariates=None,
     ): # What the loss takes, `(B,horizon,in_channels,H,W)`
         "Read `x`, then feed each forecast back"
         horizon,T = self.check(x, horizon),x.shape[1]
         check_bool('from_start', from_start)
         true,feed = _check_feed(x, horizon, target, feed)
-        if target is None and not from_start: return self.advance(x, None, horizon, covariates)[0]
+        if target is None and not from_start:
+            return self.advance(x, None, horizon, covariates)[0]
         z,state,ys = self.covariates_ahead(covariates, x, horizon),None,[]
-        for t in range(T+horizon-1):
-            frame = pick(feed[:,t-1], true[:,t] if t<true.shape[1] else None, OUTPUTS[self.output](ys[-1])) if t else x[:,0]
-            y,state = self.next(frame, state, z[t])
+        for t in range(T + horizon - 1):
+            frame = (
+                pick(
+                    feed[:, t - 1], true[:, t] if t < true.shape[1] else None,
+                    OUTPUTS[self.output](ys[-1]))
+                if t
+                else x[:, 0])
+            y, state = self.next(frame, state, z[t])
             ys.append(y)
         return torch.stack(ys if from_start else ys[T-1:], 1)
 
     def advance(self,
         x, # The next known frames, `(B,T,in_channels,H,W)`
-        state:list=None, # What `advance` returned when it had read those before; None at the beginning
+        # What `advance` returned when it had read those before; None at the beginning
+        state:list=None,
         horizon:int=10, # Frames to forecast
         covariates=None, # Of all `T+horizon` frames, as in `forward`
     ): # What `forward` returns, and the state after `x`
         "Read `x` from `state` on, and forecast"
         horizon,T = self.check(x, horizon),x.shape[1]
         z = self.covariates_ahead(covariates, x, horizon)
-        _,known = self.stack(self.patches(x, None if z[0] is None else torch.stack(z[:T], 1)), state)
+        _, known = self.stack(
+            self.patches(x, None if z[0] is None else torch.stack(z[:T], 1)), state)
         state,ys = known,[self.make_frames(known[-1][0][:,None], x[:,-1])[:,0]]
         for t in range(T, T+horizon-1):
             y,state = self.next(OUTPUTS[self.output](ys[-1]), state, z[t])
@@ -263,13 +345,18 @@ class NextFrameForecaster(Forecaster):
 
     def next(self, frame, state, covariates): # (B,C,H,W), a list of (h,c), and the covariates of the next frame
         "Forecast the next frame"
-        h,state = self.stack(self.patches(frame[:,None], None if covariates is None else covariates[:,None]), state)
+        h, state = self.stack(
+            self.patches(
+                frame[:, None], None if covariates is None else covariates[:, None]),
+            state)
         return self.make_frames(h, frame)[:,0], state
 
     def covariates_ahead(self, covariates, x, horizon): # a list of (B,C,H,W), one for each step
         "With each frame that is read go the covariates of the next, which is to be forecast"
         known,ahead = self.check_covariates(covariates, x, horizon)
-        return [None]*(x.shape[1]+horizon-1) if known is None else [*known.unbind(1), *ahead.unbind(1)][1:]
+        return (
+            [None] * (x.shape[1] + horizon - 1) if known is None
+            else [*known.unbind(1), *ahead.unbind(1)][1:])
 
 # %% ../../nbs/10_models.forecaster.ipynb #c35
 def _check_feed(
@@ -280,16 +367,22 @@ def _check_feed(
 ): # True frames as far as they are known, and `feed`
     "Check what is fed in training"
     B,T = x.shape[:2]
-    if feed is None and target is not None: raise arg_error('target', 'None without `feed`, which says where to feed it', type(target).__name__)
+    if feed is None and target is not None:
+        raise arg_error(
+            'target', 'None without `feed`, which says where to feed it',
+            type(target).__name__)
     if feed is None: feed = (torch.arange(1, T+horizon-1) < T).expand(B, -1)
     elif not isinstance(feed, torch.Tensor): raise arg_error('feed', 'a tensor of bools', type(feed).__name__, error=TypeError)
     elif tuple(feed.shape) != (B,T+horizon-2) or feed.dtype != torch.bool:
-        raise arg_error('feed', f"bool of shape {(B,T+horizon-2)}", f"{feed.dtype} of shape {tuple(feed.shape)}")
+        raise arg_error(
+            'feed', f"bool of shape {(B, T + horizon - 2)}",
+            f"{feed.dtype} of shape {tuple(feed.shape)}")
     elif target is None: raise arg_error('target', 'given with `feed`', None)
     if target is None: return x,feed.to(x.device)
     want = (B,horizon,*x.shape[2:])
     check_tensor('target', target)
-    if tuple(target.shape) != want: raise arg_error('target', f"of shape {want}", f"shape {tuple(target.shape)}")
+    if tuple(target.shape) != want:
+        raise arg_error('target', f"of shape {want}", f"shape {tuple(target.shape)}")
     return torch.cat([x, target.to(x.dtype)], 1),feed.to(x.device)
 
 def pick(
@@ -307,15 +400,19 @@ from ..checks import check_choice
 
 # %% ../../nbs/10_models.forecaster.ipynb #c6
 PAPERS = {
-    'shi2015-1layer':     dict(hidden_channels=[256]),
-    'shi2015-2layer':     dict(hidden_channels=[128,128]),
-    'shi2015-3layer':     dict(hidden_channels=[128,64,64]),
-    'shi2015-2layer-1x1': dict(hidden_channels=[128,128],   kernel_size=9, hidden_kernel_size=1),
-    'shi2015-3layer-1x1': dict(hidden_channels=[128,64,64], kernel_size=9, hidden_kernel_size=1),
-    'shi2015-fclstm':     dict(hidden_channels=[2048,2048], kernel_size=1, patch_size=64, readout='last'),
-    'shi2015-radar':      dict(hidden_channels=[64,64], kernel_size=3, patch_size=2),
-    'openstl-convlstm':   dict(model=NextFrameForecaster, hidden_channels=[128]*4, kernel_size=5, peephole=None, output='identity'),
-}
+    'shi2015-1layer': dict(hidden_channels=[256]),
+    'shi2015-2layer': dict(hidden_channels=[128, 128]),
+    'shi2015-3layer': dict(hidden_channels=[128, 64, 64]),
+    'shi2015-2layer-1x1': dict(
+        hidden_channels=[128, 128], kernel_size=9, hidden_kernel_size=1),
+    'shi2015-3layer-1x1': dict(
+        hidden_channels=[128, 64, 64], kernel_size=9, hidden_kernel_size=1),
+    'shi2015-fclstm': dict(
+        hidden_channels=[2048, 2048], kernel_size=1, patch_size=64, readout='last'),
+    'shi2015-radar': dict(hidden_channels=[64, 64], kernel_size=3, patch_size=2),
+    'openstl-convlstm': dict(
+        model=NextFrameForecaster, hidden_channels=[128] * 4, kernel_size=5,
+        peephole=None, output='identity')}
 
 def paper_model(
     name:str, # One of `PAPERS`

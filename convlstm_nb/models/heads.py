@@ -11,10 +11,12 @@ from functools import partial
 from torch import nn
 from fastcore.basics import patch
 from fastcore.meta import delegates
-from ..checks import check_frames, check_probability, check_choice, arg_error, check_int
+from ..checks import (
+    check_frames, check_probability, check_choice, arg_error, check_int)
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, channel_mask, check_lengths
-from .forecaster import OUTPUTS, from_patches, to_patches, whole_patches
+from .forecaster import (
+    OUTPUTS, from_patches, to_patches, whole_patches)
 
 # %% ../../nbs/11_models.heads.ipynb #c8
 def _last_hidden(
@@ -28,7 +30,8 @@ def _last_hidden(
 def pool_frames(
     output:torch.Tensor, # `(B,T,C,*size)`
     how:str='mean', # `'mean'` or `'max'`
-    lengths=None, # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+    # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+    lengths=None,
 )->torch.Tensor: # `(B,C,*size)`
     "Mean or maximum over the frames of each sequence"
     check_choice('how', how, ['mean','max'])
@@ -47,7 +50,8 @@ def pool_pixels(
 )->torch.Tensor: # `(B,C*grid**n)`, where there are n spatial axes
     "Maximum or mean over the pixels of each cell of a grid"
     check_choice('how', how, ['max','mean'])
-    if any(n < check_int('grid', grid) for n in x.shape[2:]): raise arg_error('grid', f"at most {min(x.shape[2:])}, the shortest side", grid)
+    if any(n < check_int('grid', grid) for n in x.shape[2:]):
+        raise arg_error('grid', f"at most {min(x.shape[2:])}, the shortest side", grid)
     if grid==1: return x.flatten(2).amax(2) if how=='max' else x.flatten(2).mean(2)
     pool = getattr(F, f"adaptive_{'max' if how=='max' else 'avg'}_pool{x.dim()-2}d")
     return pool(x, grid).flatten(1)
@@ -56,12 +60,14 @@ def pool_pixels(
 class DenseLayers(nn.Module):
     "Linear layers over the channels, with a ReLU between them"
     def __init__(self,
-        sizes:list, # Features before the first layer, between the layers, and after the last
+        # Features before the first layer, between the layers, and after the last
+        sizes:list,
         dropout:float=0., # Probability to drop a feature before the last layer
         **kwargs, # `device` and `dtype` of the parameters
     ):
         super().__init__()
-        self.layers  = nn.ModuleList(nn.Linear(a, b, **kwargs) for a,b in zip(sizes, sizes[1:]))
+        self.layers = nn.ModuleList(
+            nn.Linear(a, b, **kwargs) for a, b in zip(sizes, sizes[1:]))
         self.dropout = dropout
 
     def forward(self, x): # `(B,sizes[0],*size)` to `(B,sizes[-1],*size)`
@@ -80,29 +86,39 @@ class _SequenceSummary(nn.Module):
     @delegates(ConvLSTM, but=['batch_first'], keep=True)
     def __init__(self,
         in_channels:int, # Channels of a frame
-        hidden_channels, # Channels of the state: one number, or a list with one for each layer
-        kernel_size=3, # Side of the input-to-state kernel; tuple: each axis, list: each layer
+        # Channels of the state: one number, or a list with one for each layer
+        hidden_channels,
+        # Side of the input-to-state kernel; tuple: each axis, list: each layer
+        kernel_size=3,
         *,
-        pool_time:str='last', # Take the `'last'` state, or the `'mean'` or `'max'` over the frames
+        # Take the `'last'` state, or the `'mean'` or `'max'` over the frames
+        pool_time:str='last',
         patch_size:int=1, # Side of the patches that are folded into channels, in pixels
         **kwargs
     ):
         super().__init__()
-        if 'batch_first' in kwargs: raise arg_error('batch_first', 'absent: time is always the second axis here', kwargs['batch_first'])
+        if 'batch_first' in kwargs:
+            raise arg_error(
+                'batch_first', 'absent: time is always the second axis here',
+                kwargs['batch_first'])
         self.in_channels = check_int('in_channels', in_channels)
         self.pool_time   = check_choice('pool_time', pool_time, ['last','mean','max'])
         self.patch_size  = check_int('patch_size', patch_size)
-        if patch_size>1 and kwargs.get('spatial_dims', 2)!=2: raise arg_error('patch_size', '1 unless frames are (H,W)', patch_size)
-        self.layer = ConvLSTM(in_channels*patch_size**2, hidden_channels, kernel_size, **kwargs)
+        if patch_size > 1 and kwargs.get('spatial_dims', 2) != 2:
+            raise arg_error('patch_size', '1 unless frames are (H,W)', patch_size)
+        self.layer = ConvLSTM(
+            in_channels * patch_size**2, hidden_channels, kernel_size, **kwargs)
         self.channels = self.layer.hidden_channels[-1]*self.layer.directions
 
     def forward(self,
         x, # Sequence, `(B,T,in_channels,*size)`
-        lengths=None, # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+        # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+        lengths=None,
     ): # `(B,channels,*size)`, in patches, of which the last may reach over the edge
         "Summarise `x`"
         self.check(x)
-        if self.patch_size>1: x = to_patches(whole_patches(x, self.patch_size), self.patch_size)
+        if self.patch_size > 1:
+            x = to_patches(whole_patches(x, self.patch_size), self.patch_size)
         out,state = self.layer(x, lengths=lengths)
         if self.pool_time=='last': return _last_hidden(state, self.layer.directions)
         return pool_frames(out, self.pool_time, lengths)
@@ -111,7 +127,9 @@ class _SequenceSummary(nn.Module):
 @patch
 def check(self:_SequenceSummary, x):
     "Check the input before any work is done"
-    check_frames(x, 'BTC', self.in_channels, self.layer.spatial_dims, self.layer.cells[0].weight_hh)
+    check_frames(
+        x, 'BTC', self.in_channels, self.layer.spatial_dims,
+        self.layer.cells[0].weight_hh)
 
 # %% ../../nbs/11_models.heads.ipynb #c34
 class SequenceToOne(nn.Module):
@@ -119,40 +137,56 @@ class SequenceToOne(nn.Module):
     @delegates(_SequenceSummary)
     def __init__(self,
         in_channels:int, # Channels of a frame
-        hidden_channels, # Channels of the state: one number, or a list with one for each layer
+        # Channels of the state: one number, or a list with one for each layer
+        hidden_channels,
         out_features:int, # Classes, or numbers
-        kernel_size=3, # Side of the input-to-state kernel; tuple: each axis, list: each layer
+        # Side of the input-to-state kernel; tuple: each axis, list: each layer
+        kernel_size=3,
         *,
-        hidden_features=64, # Features between the dense layers: one number, or a list; `[]` for one linear layer
-        head_dropout:float=0., # Probability to drop a feature before the last dense layer
+        # Features between the dense layers: one number, or a list; `[]` for one linear
+        # layer
+        hidden_features=64,
+        # Probability to drop a feature before the last dense layer
+        head_dropout:float=0.,
         pool_space:str='max', # Take the `'max'` or the `'mean'` over the pixels
-        grid:int=1, # Cells on each axis that are pooled by themselves; more than 1 keeps roughly where things are
-        output:str='identity', # What `predict` applies: `'identity'`, `'softmax'` or `'sigmoid'`
+        # Cells on each axis that are pooled by themselves; more than 1 keeps roughly
+        # where things are
+        grid:int=1,
+        # What `predict` applies: `'identity'`, `'softmax'` or `'sigmoid'`
+        output:str='identity',
         **kwargs
     ):
         super().__init__()
-        self.summary    = _SequenceSummary(in_channels, hidden_channels, kernel_size, **kwargs)
+        self.summary = _SequenceSummary(
+            in_channels, hidden_channels, kernel_size, **kwargs)
         self.pool_space = check_choice('pool_space', pool_space, ['max','mean'])
         self.grid       = check_int('grid', grid)
         self.output     = check_choice('output', output, list(_HEAD_OUTPUTS))
         cells = grid**self.summary.layer.spatial_dims
-        self.dense = _dense_layers(self.summary.channels*cells, hidden_features, check_int('out_features', out_features), head_dropout, kwargs)
+        self.dense = _dense_layers(
+            self.summary.channels * cells, hidden_features,
+            check_int('out_features', out_features), head_dropout, kwargs)
 
     def forward(self,
         x, # Sequence, `(B,T,in_channels,*size)`
-        lengths=None, # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+        # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+        lengths=None,
     ): # What the loss takes, `(B,out_features)`
         "Answer once for each sequence"
-        return self.dense(pool_pixels(self.summary(x, lengths), self.pool_space, self.grid))
+        return self.dense(
+            pool_pixels(self.summary(x, lengths), self.pool_space, self.grid))
 
 # %% ../../nbs/11_models.heads.ipynb #c35
 _HEAD_OUTPUTS = dict(OUTPUTS, softmax=partial(torch.softmax, dim=1))
 
 def _dense_layers(features, hidden, out, dropout, options):
     "The dense layers of a head, on the device and of the dtype of its ConvLSTM"
-    hidden = [check_int('hidden_features', h) for h in (hidden if isinstance(hidden, (list,tuple)) else [hidden])]
-    return DenseLayers([features,*hidden,out], check_probability('head_dropout', dropout),
-                       **{k:options[k] for k in ('device','dtype') if k in options})
+    hidden = [
+        check_int('hidden_features', h)
+        for h in (hidden if isinstance(hidden, (list, tuple)) else [hidden])]
+    return DenseLayers(
+        [features, *hidden, out], check_probability('head_dropout', dropout),
+        **{k: options[k] for k in ('device', 'dtype') if k in options})
 
 # %% ../../nbs/11_models.heads.ipynb #c47
 class SequenceToMap(nn.Module):
@@ -160,35 +194,48 @@ class SequenceToMap(nn.Module):
     @delegates(_SequenceSummary)
     def __init__(self,
         in_channels:int, # Channels of a frame
-        hidden_channels, # Channels of the state: one number, or a list with one for each layer
+        # Channels of the state: one number, or a list with one for each layer
+        hidden_channels,
         out_channels:int, # Channels of the map
-        kernel_size=3, # Side of the input-to-state kernel; tuple: each axis, list: each layer
+        # Side of the input-to-state kernel; tuple: each axis, list: each layer
+        kernel_size=3,
         *,
-        hidden_features=64, # Features between the dense layers: one number, or a list; `[]` for one linear layer
-        head_dropout:float=0., # Probability to drop a feature before the last dense layer
-        output:str='identity', # What `predict` applies: `'identity'`, `'softmax'` or `'sigmoid'`
+        # Features between the dense layers: one number, or a list; `[]` for one linear
+        # layer
+        hidden_features=64,
+        # Probability to drop a feature before the last dense layer
+        head_dropout:float=0.,
+        # What `predict` applies: `'identity'`, `'softmax'` or `'sigmoid'`
+        output:str='identity',
         **kwargs
     ):
         super().__init__()
-        self.summary = _SequenceSummary(in_channels, hidden_channels, kernel_size, **kwargs)
+        self.summary = _SequenceSummary(
+            in_channels, hidden_channels, kernel_size, **kwargs)
         self.output  = check_choice('output', output, list(_HEAD_OUTPUTS))
         pixels = self.summary.patch_size**2
-        self.dense = _dense_layers(self.summary.channels, hidden_features, check_int('out_channels', out_channels)*pixels, head_dropout, kwargs)
+        self.dense = _dense_layers(
+            self.summary.channels, hidden_features,
+            check_int('out_channels', out_channels) * pixels, head_dropout, kwargs)
 
     def forward(self,
         x, # Sequence, `(B,T,in_channels,*size)`
-        lengths=None, # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+        # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+        lengths=None,
     ): # What the loss takes, `(B,out_channels,*size)`
         "Make one map for each sequence"
         y = self.dense(self.summary(x, lengths))
-        return from_patches(y, self.summary.patch_size)[...,:x.shape[-2],:x.shape[-1]] if self.summary.patch_size>1 else y
+        return (
+            from_patches(y, self.summary.patch_size)[..., : x.shape[-2], : x.shape[-1]]
+            if self.summary.patch_size > 1 else y)
 
 # %% ../../nbs/11_models.heads.ipynb #c55
 @patch
 @torch.no_grad()
 def predict(self:SequenceToOne|SequenceToMap,
     x, # Sequence, `(B,T,in_channels,*size)`
-    lengths=None, # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+    # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+    lengths=None,
 ): # `(B,out_features)`, or `(B,out_channels,*size)`
     "Apply the model and its output function, without a graph"
     return _HEAD_OUTPUTS[self.output](self(x, lengths))

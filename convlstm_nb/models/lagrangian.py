@@ -14,28 +14,36 @@ from .forecaster import EncoderForecaster
 # %% ../../nbs/12_models.lagrangian.ipynb #c6
 def moved(
     frame, # `(B,C,H,W)`
-    shift, # Downwards and to the right, in pixels: `(B,2)`, or for each pixel `(B,2,H,W)`
+    # Downwards and to the right, in pixels: `(B,2)`, or for each pixel `(B,2,H,W)`
+    shift,
 ): # `(B,C,H,W)`
     "Shift each frame, its edge going on outside"
     H,W = frame.shape[-2:]
     if shift.dim()==2: shift = shift[:,:,None,None].expand(-1, -1, H, W)
     r,c = (torch.arange(n, device=frame.device, dtype=frame.dtype) for n in (H,W))
-    r,c = r[:,None]-shift[:,0],c-shift[:,1]                             # where each pixel comes from, (B,H,W)
-    grid = torch.stack([(2*c+1)/W-1, (2*r+1)/H-1], -1)                  # as grid_sample counts: from -1 to 1, columns first
-    return F.grid_sample(frame, grid.to(frame.dtype), padding_mode='border', align_corners=False)
+    # where each pixel comes from, (B,H,W)
+    r,c = r[:,None]-shift[:,0],c-shift[:,1]
+    # as grid_sample counts: from -1 to 1, columns first
+    grid = torch.stack([(2*c+1)/W-1, (2*r+1)/H-1], -1)
+    return F.grid_sample(
+        frame, grid.to(frame.dtype), padding_mode='border', align_corners=False)
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c11
 def phase_shift(
     a, # A field, `(B,C,H,W)`, or several at a time `(B,N,C,H,W)`
     b, # The same, later
-    subpixel:bool=False, # Place the peak between pixels, by a parabola through its neighbours?
+    # Place the peak between pixels, by a parabola through its neighbours?
+    subpixel:bool=False,
     whiten:float=.5, # Power of the whitening: 0 none, 1 full
 ): # How far it moved, downwards and to the right, in pixels: `(B,2)`
     "Find one shift for each pair of frames, or for all the pairs of a sequence, by the peak of their correlation"
-    if a.shape != b.shape: raise arg_error('b', f"of the shape of `a`, {tuple(a.shape)}", tuple(b.shape))
+    if a.shape != b.shape:
+        raise arg_error('b', f"of the shape of `a`, {tuple(a.shape)}", tuple(b.shape))
     H,W  = a.shape[-2:]
     hann = torch.outer(*(_hann(n, a) for n in (H,W)))
-    fa,fb = (torch.fft.rfft2((f-f.mean((-1,-2), keepdim=True))*hann).flatten(1,-3) for f in (a,b))
+    fa, fb = (
+        torch.fft.rfft2((f - f.mean((-1, -2), keepdim=True)) * hann).flatten(1, -3)
+        for f in (a, b))
     cross = fa.conj()*fb
     if whiten: cross = cross/(cross.abs()**whiten+1e-12)
     peak  = torch.fft.irfft2(cross.sum(1), s=(H,W))  # the channels move together
@@ -45,7 +53,11 @@ def phase_shift(
     shift = torch.stack([_both_ways(n, peak)[i] for n,i in ((H,row), (W,col))], 1)
     if not subpixel: return shift
     value = lambda p: line(p).gather(1, col[:,None])[:,0]
-    return shift + torch.stack([_parabola(*(value(peak.roll(-by, axis)) for by in (-1,0,1))) for axis in (1,2)], 1)
+    return shift + torch.stack(
+        [
+            _parabola(*(value(peak.roll(-by, axis)) for by in (-1, 0, 1)))
+            for axis in (1, 2)],
+        1)
 
 def _hann(n, like):
     "`torch.hann_window`, of a size that may be free in a trace"
@@ -54,7 +66,10 @@ def _hann(n, like):
 
 def _both_ways(n, like):
     "What the places of a circle of `n` are as shifts: 0, 1, …, and from the other side …, -2, -1"
-    return torch.cat([torch.arange(a, b, device=like.device, dtype=like.dtype) for a,b in ((0,(n+1)//2), (-(n//2),0))])
+    return torch.cat(
+        [
+            torch.arange(a, b, device=like.device, dtype=like.dtype)
+            for a, b in ((0, (n + 1) // 2), (-(n // 2), 0))])
 
 def _parabola(before, here, after):
     "How far from the middle the top of a parabola through three values is"
@@ -68,9 +83,13 @@ def blurred(
 ):
     "Gaussian means around each pixel, with zeros outside"
     n = max(1, round(3*reach))
-    k = torch.exp(-torch.arange(-n, n+1, device=x.device, dtype=x.dtype)**2/(2*reach**2))
+    k = torch.exp(
+        -(torch.arange(-n, n + 1, device=x.device, dtype=x.dtype) ** 2) / (2 * reach**2)
+    )
     k = (k/k.sum()).expand(x.shape[1], 1, -1)
-    return F.conv2d(F.conv2d(x, k[...,None], padding=(n,0), groups=x.shape[1]), k[:,:,None], padding=(0,n), groups=x.shape[1])
+    return F.conv2d(
+        F.conv2d(x, k[..., None], padding=(n, 0), groups=x.shape[1]), k[:, :, None],
+        padding=(0, n), groups=x.shape[1])
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c18s1
 def _slopes(
@@ -91,17 +110,26 @@ def motion(
     B,T,C,H,W = x.shape
     x,apart = x.to(torch.promote_types(x.dtype, torch.float32)),T//2
     if not apart: return x.new_zeros(B, 2, H, W)
-    a,b = x[:,:T-apart].flatten(1,2),x[:,apart:].flatten(1,2) # the frames of a sequence move together, like channels
-    v   = (phase_shift(a, b, subpixel=True, whiten=0)/apart)[:,:,None,None].expand(-1, -1, H, W)
+    # the frames of a sequence move together, like channels
+    a,b = x[:,:T-apart].flatten(1,2),x[:,apart:].flatten(1,2)
+    v = (phase_shift(a, b, subpixel=True, whiten=0) / apart)[:, :, None, None].expand(
+        -1, -1, H, W)
     for _ in range(rounds):
         early,late = moved(a, v*(apart/2)),moved(b, v*(-apart/2))
         down,right = _slopes((early+late)/2)
         change = late-early
-        terms = torch.stack([(p*q).sum(1) for p,q in ((down,down), (down,right), (right,right), (down,change), (right,change))], 1)
+        terms = torch.stack(
+            [
+                (p * q).sum(1)
+                for p, q in (
+                    (down, down), (down, right), (right, right), (down, change),
+                    (right, change))],
+            1)
         dd,dr,rr,dt,rt = blurred(terms, reach).unbind(1)
         pull  = calm*(dd+rr).mean((-1,-2), keepdim=True) + torch.finfo(x.dtype).tiny**.5
         dd,rr = dd+pull,rr+pull
-        left  = torch.stack([dr*rt-rr*dt, dr*dt-dd*rt], 1)/(dd*rr-dr*dr)[:,None] # by Cramer's rule
+        # by Cramer's rule
+        left  = torch.stack([dr*rt-rr*dt, dr*dt-dd*rt], 1)/(dd*rr-dr*dr)[:,None]
         v     = v + left.clamp(-2, 2)/apart
     return v
 
@@ -130,8 +158,13 @@ class FrameMemory:
         "Put the frames that are remembered before the next ones, and keep the last `memory` of them"
         if state is None: return x
         known = state[0][0]
-        if (len(known),*known.shape[2:]) != (len(x),*x.shape[3:]): raise arg_error('state', f"of {len(x)} sequences of {'x'.join(map(str, x.shape[3:]))} pixels, as `x`", f"{len(known)} of {'x'.join(map(str, known.shape[2:]))}")
-        return torch.cat([known.unflatten(1, (-1,self.in_channels)), x], 1)[:,-self.memory:]
+        if (len(known), *known.shape[2:]) != (len(x), *x.shape[3:]):
+            raise arg_error(
+                'state',
+                f"of {len(x)} sequences of {'x'.join(map(str, x.shape[3:]))} pixels, "
+                "as `x`", f"{len(known)} of {'x'.join(map(str, known.shape[2:]))}")
+        return torch.cat([known.unflatten(1, (-1, self.in_channels)), x], 1)[
+            :, -self.memory :]
 
     def remember(self, x): # -> as a state, `[(frames,)]`, with the time in the channels
         "Keep the last frames"
@@ -147,28 +180,46 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
         hidden_channels=(64,64), # Channels of the state, layer by layer
         kernel_size=3, # Side of the input-to-state kernels
         *,
-        memory:int=10, # Known frames that a forecast begins from, where it goes on frame by frame
+        # Known frames that a forecast begins from, where it goes on frame by frame
+        memory:int=10,
         **kwargs
     ):
-        if kwargs.pop('covariates', 0): raise arg_error('covariates', '0, since places on the ground do not move along', 'more', 'take EncoderForecaster')
-        super().__init__(in_channels, hidden_channels, kernel_size, output='identity', residual=True, **kwargs)
+        if kwargs.pop('covariates', 0):
+            raise arg_error(
+                'covariates', '0, since places on the ground do not move along', 'more',
+                'take EncoderForecaster')
+        super().__init__(
+            in_channels, hidden_channels, kernel_size, output='identity', residual=True,
+            **kwargs)
         self.memory = check_int('memory', memory)
 
     def advance(self,
         x, # The next known frames, `(B,T,in_channels,H,W)`
-        state:list=None, # What `advance` returned when it had read those before; None at the beginning
+        # What `advance` returned when it had read those before; None at the beginning
+        state:list=None,
         horizon:int=10, # Frames to forecast
         covariates=None, # None
     ): # What `forward` returns, and the last `memory` known frames, as a state
         "Take the motion out of `x`, forecast what changes, and put the motion in again"
-        if covariates is not None: raise arg_error('covariates', 'None, since places on the ground do not move along', type(covariates).__name__)
+        if covariates is not None:
+            raise arg_error(
+                'covariates', 'None, since places on the ground do not move along',
+                type(covariates).__name__)
         horizon = self.check(x, horizon)
         x = self.remembered(state, x)
         with torch.autocast(x.device.type, enabled=False):
-            v     = motion(x[:,:,:self.out_channels])
-            past  = x.shape[1]-1
-            ways  = displacements(v, max(past, horizon))
-            still = torch.cat([moved_each(x[:,:-1], ways[:,:past].flip(1).to(x.dtype)), x[:,-1:]], 1) if past else x
+            v = motion(x[:, :, : self.out_channels])
+            past = x.shape[1] - 1
+            ways = displacements(v, max(past, horizon))
+            still = (
+                torch.cat(
+                    [
+                        moved_each(x[:, :-1], ways[:, :past].flip(1).to(x.dtype)),
+                        x[:, -1:]],
+                    1)
+                if past
+                else x)
         y,_ = super().advance(still, None, horizon)
-        with torch.autocast(x.device.type, enabled=False): y = moved_each(y.to(v.dtype), ways[:,:horizon]).to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            y = moved_each(y.to(v.dtype), ways[:, :horizon]).to(x.dtype)
         return y,self.remember(x)

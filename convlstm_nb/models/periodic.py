@@ -34,33 +34,52 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
         kernel_size=3, # Side of the input-to-state kernels
         *,
         period:int, # Frames after which things come again, 24 for hourly frames of days
-        out_channels:int=None, # Channels of a forecast frame; by default those of the input
-        covariates:int=0, # Channels that are known ahead besides, such as a map or the hour
+        # Channels of a forecast frame; by default those of the input
+        out_channels:int=None,
+        # Channels that are known ahead besides, such as a map or the hour
+        covariates:int=0,
         **kwargs
     ):
         out = in_channels if out_channels is None else out_channels
-        super().__init__(in_channels, hidden_channels, kernel_size, out_channels=out, covariates=check_int('covariates', covariates, 0)+check_int('out_channels', out), output='identity', **kwargs)
-        if out > in_channels: raise arg_error('out_channels', f"at most {in_channels}, the channels of a frame", out)
+        super().__init__(
+            in_channels, hidden_channels, kernel_size, out_channels=out,
+            covariates=check_int('covariates', covariates, 0)
+            + check_int('out_channels', out), output='identity', **kwargs)
+        if out > in_channels:
+            raise arg_error(
+                'out_channels', f"at most {in_channels}, the channels of a frame", out)
         self.period = self.memory = check_int('period', period)
         self.covariates = covariates # those that a caller gives
-        nn.init.zeros_(self.frames.weight); nn.init.zeros_(self.frames.bias) # no change, at first
+        # no change, at first
+        nn.init.zeros_(self.frames.weight); nn.init.zeros_(self.frames.bias)
 
     def advance(self,
-        x, # The next known frames, `(B,T,in_channels,H,W)`; a period of them, with those that are remembered
-        state:list=None, # What `advance` returned when it had read those before; None at the beginning
+        # The next known frames, `(B,T,in_channels,H,W)`; a period of them, with those
+        # that are remembered
+        x,
+        # What `advance` returned when it had read those before; None at the beginning
+        state:list=None,
         horizon:int=10, # Frames to forecast
-        covariates=None, # Of all known frames and those ahead, `(B,T+horizon,covariates,H,W)`, or a map `(covariates,H,W)`
+        # Of all known frames and those ahead, `(B,T+horizon,covariates,H,W)`, or a map
+        # `(covariates,H,W)`
+        covariates=None,
     ): # What `forward` returns, and the last `period` known frames, as a state
         "Read `x`, and forecast the change from one period before"
         horizon = self.check(x, horizon)
-        if state is not None and covariates is not None and covariates.dim()==5:
-            raise arg_error('state', 'None with covariates that change in time, since those of the frames before are not remembered', 'one', 'give all known frames at once')
+        if state is not None and covariates is not None and covariates.dim() == 5:
+            raise arg_error(
+                'state',
+                'None with covariates that change in time, since those of the frames '
+                'before are not remembered', 'one', 'give all known frames at once')
         x = self.remembered(state, x)
-        if x.shape[1] < self.period: raise arg_error('x', f"at least {self.period} known frames, the period", x.shape[1])
+        if x.shape[1] < self.period:
+            raise arg_error(
+                'x', f"at least {self.period} known frames, the period", x.shape[1])
         seen  = x[:,:,:self.out_channels]
         first = _one_period_before(seen, self.period, horizon)
         beside = lambda frames, z: frames if z is None else torch.cat([frames, z], 2)
-        known,ahead = map(beside, (seen,first), self.check_covariates(covariates, x, horizon))
+        known, ahead = map(
+            beside, (seen, first), self.check_covariates(covariates, x, horizon))
         return self.read_on(x, None, horizon, known, ahead)[0] + first, self.remember(x)
 
     def start_from_mean(self,
@@ -78,7 +97,9 @@ class _PeriodForm(WholeForm):
         seen   = x[:,:,:self.model.out_channels]
         first  = _one_period_before(seen, self.model.period, n)
         beside = torch.cat([seen,first], 1)
-        y,known = super().run(x, n, state, beside if covariates is None else torch.cat([beside,covariates], 2))
+        y, known = super().run(
+            x, n, state,
+            beside if covariates is None else torch.cat([beside, covariates], 2))
         return y+first,known
 
 FORMS[PeriodicForecaster] = dict(forecast=_PeriodForm)

@@ -20,14 +20,18 @@ def reach(
     axis:int, # Which spatial axis
 )->tuple: # Patches as a signal enters, and as it goes on in time
     "How far a signal moves in a cell"
-    if not cell.in_channels: return -math.inf,cell.hidden_kernel_size[axis]//2 # nothing enters
-    return math.ceil(cell.dilation[axis]*(cell.kernel_size[axis]-1)/2),cell.hidden_kernel_size[axis]//2
+    # nothing enters
+    if not cell.in_channels: return -math.inf,cell.hidden_kernel_size[axis]//2
+    return math.ceil(
+        cell.dilation[axis] * (cell.kernel_size[axis] - 1) / 2
+    ), cell.hidden_kernel_size[axis] // 2
 
 # %% ../../nbs/14_models.tiling.ipynb #c7s1
 def spread(
     layer:ConvLSTM, # A stack
     at:list, # How far signals in each layer's state have come
-    entering:float, # How far they have come that the first layer reads; -inf if it reads nothing
+    # How far they have come that the first layer reads; -inf if it reads nothing
+    entering:float,
     axis:int, # Which spatial axis
 )->list: # The same, a step later
     "Let signals move for a step, up the layers and on in time"
@@ -45,19 +49,25 @@ def receptive_field(
     horizon:int=10, # Frames to forecast
 )->tuple: # Pixels up and down, and to either side; infinite where the network looks at the whole image
     "How far away a known pixel may be that a forecast depends on"
-    if not isinstance(model, Forecaster): raise arg_error('model', 'a forecaster', type(model).__name__, error=TypeError)
+    if not isinstance(model, Forecaster):
+        raise arg_error('model', 'a forecaster', type(model).__name__, error=TypeError)
     context,horizon = check_int('context', context),check_int('horizon', horizon)
     stacks = [m for m in model.modules() if isinstance(m, ConvLSTM)]
-    everywhere = getattr(model, 'looks_everywhere', False) or any(c.norm in GROUPS or c.padding_mode=='circular' for m in stacks for c in m.cells)
+    everywhere = getattr(model, 'looks_everywhere', False) or any(
+        c.norm in GROUPS or c.padding_mode == 'circular' for m in stacks
+        for c in m.cells)
     if everywhere: return math.inf,math.inf
-    return tuple(_patches(model, stacks[0], context, horizon, axis)*model.patch_size + model.patch_size-1 for axis in (0,1))
+    return tuple(
+        _patches(model, stacks[0], context, horizon, axis) * model.patch_size
+        + model.patch_size - 1 for axis in (0, 1))
 
 def _patches(model, stack, context, horizon, axis):
     "The same in patches, along one axis"
     at,two = [-math.inf]*stack.num_layers,isinstance(model, EncoderForecaster)
     for _ in range(context): at = spread(stack, at, 0, axis)
     if not two:
-        for _ in range(horizon-1): at = spread(stack, at, at[-1], axis) # which reads its own forecast
+        # which reads its own forecast
+        for _ in range(horizon-1): at = spread(stack, at, at[-1], axis)
         return at[-1]
     for _ in range(horizon): at = spread(model.forecaster, at, -math.inf, axis)
     return max(at) if model.readout=='all' else at[-1]
@@ -75,15 +85,19 @@ def _tile_spans(
 
 def _tile_weights(
     spans:list, # From _tile_spans
-    margin:float, # Pixels along an inner edge that may differ from the forecast in one piece
+    # Pixels along an inner edge that may differ from the forecast in one piece
+    margin:float,
 )->list: # One tensor for each span
     "Weigh tiles along an axis, so that the weights of a pixel add up to 1"
     size = spans[-1][1]
     def slope(a, b):
         at = torch.arange(a, b, dtype=torch.float64)
-        return torch.minimum(at-a+.5 if a else torch.full_like(at, size), b-at-.5 if b<size else torch.full_like(at, size))
+        return torch.minimum(
+            at - a + 0.5 if a else torch.full_like(at, size),
+            b - at - 0.5 if b < size else torch.full_like(at, size))
     raw   = [slope(*s) for s in spans]
-    exact = len(spans)>1 and all(b-c >= 2*margin for (_,b),(c,_) in zip(spans, spans[1:]))
+    exact = len(spans) > 1 and all(
+        b - c >= 2 * margin for (_, b), (c, _) in zip(spans, spans[1:]))
     if exact: raw = [(w-margin).clamp(min=0) for w in raw]
     total = torch.zeros(size, dtype=torch.float64)
     for (a,b),w in zip(spans, raw): total[a:b] += w
@@ -96,9 +110,13 @@ def forecast_tiles(
     x, # Known frames, `(B,T,in_channels,H,W)`: a tensor, or an array on disk
     horizon:int=10, # Frames to forecast
     tile=256, # Rows and columns of a tile, in pixels: a number, or a tuple of two
-    overlap=None, # Of two tiles: a number, or a tuple of two; twice the receptive field if None, which is exact
+    # Of two tiles: a number, or a tuple of two; twice the receptive field if None,
+    # which is exact
+    overlap=None,
     covariates=None, # As of the model's `forward`
-    out=None, # Where to write, `(B,horizon,out_channels,H,W)`: a tensor, or an array on disk; a new tensor if None
+    # Where to write, `(B,horizon,out_channels,H,W)`: a tensor, or an array on disk; a
+    # new tensor if None
+    out=None,
 ): # Frames, `out`
     "Forecast a large field tile by tile"
     field = receptive_field(model, x.shape[1], horizon)
@@ -106,16 +124,24 @@ def forecast_tiles(
     like  = model.frames.weight
     shape = (x.shape[0],horizon,model.out_channels,*x.shape[3:])
     if out is None: out = torch.empty(shape, dtype=like.dtype)
-    if tuple(out.shape)!=shape: raise arg_error('out', f"of shape {shape}", f"shape {tuple(out.shape)}")
-    spans   = [_tile_spans(n, t, o, model.patch_size) for n,t,o in zip(x.shape[3:], tile, overlap)]
+    if tuple(out.shape) != shape:
+        raise arg_error('out', f"of shape {shape}", f"shape {tuple(out.shape)}")
+    spans = [
+        _tile_spans(n, t, o, model.patch_size)
+        for n, t, o in zip(x.shape[3:], tile, overlap)]
     weights = [_tile_weights(s, m) for s,m in zip(spans, field)]
     out[:] = 0
     for (a,b),v in zip(spans[0], weights[0]):
-        for (c,d),w in zip(spans[1], weights[1]):
-            known = torch.as_tensor(x[...,a:b,c:d]).to(like)
-            z = None if covariates is None else _piece(covariates, slice(a,b), slice(c,d)).to(like)
-            y = (model.predict(known, horizon, **({} if z is None else dict(covariates=z))).cpu()*(v[:,None]*w).to(like.dtype))
-            out[...,a:b,c:d] += y.to(out) if isinstance(out, torch.Tensor) else y.numpy()
+        for (c, d), w in zip(spans[1], weights[1]):
+            known = torch.as_tensor(x[..., a:b, c:d]).to(like)
+            z = (
+                None if covariates is None
+                else _piece(covariates, slice(a, b), slice(c, d)).to(like))
+            y = model.predict(
+                known, horizon, **({} if z is None else dict(covariates=z))
+            ).cpu() * (v[:, None] * w).to(like.dtype)
+            out[..., a:b, c:d] += (
+                y.to(out) if isinstance(out, torch.Tensor) else y.numpy())
     return out
 
 # %% ../../nbs/14_models.tiling.ipynb #c21
@@ -130,17 +156,35 @@ def _check_tiles(
     p = model.patch_size
     if len(x.shape)!=5: raise arg_error('x', '(B,T,C,H,W)', f"shape {tuple(x.shape)}")
     tile = per_axis('tile', tile, 2)
-    if overlap is None: overlap = tuple(0 if t>=n else -(-2*f//p)*p if f<math.inf else f for n,t,f in zip(x.shape[3:], tile, field))
-    else: overlap = per_axis('overlap', overlap, 2, 0)
+    if overlap is None:
+        overlap = tuple(
+            0 if t >= n else -(-2 * f // p) * p if f < math.inf else f
+            for n, t, f in zip(x.shape[3:], tile, field))
+    else:
+        overlap = per_axis('overlap', overlap, 2, 0)
     for name,v in dict(tile=tile, overlap=overlap).items():
-        if any(n%p for n in v if n<math.inf): raise arg_error(name, f"a multiple of the patches' {p} pixels", v)
+        if any(n % p for n in v if n < math.inf):
+            raise arg_error(name, f"a multiple of the patches' {p} pixels", v)
     one = all(t>=n for n,t in zip(x.shape[3:], tile))
-    if not one and any(c.peephole=='full' for m in model.modules() if isinstance(m, ConvLSTM) for c in m.cells):
-        raise arg_error('model', "without `peephole='full'`, whose weights belong to places", 'one with it')
-    if math.inf in overlap: raise arg_error('overlap', 'given, since this model looks at the whole field', None, 'the tiles then fade into each other, and are not exact')
-    if any(o>=t for t,o in zip(tile, overlap)):
-        raise arg_error('tile', f"larger than the overlap {overlap}", tile, f"take larger tiles, or an `overlap` that is less than twice the receptive field, {field}, and not exact")
+    if not one and any(
+        c.peephole == 'full' for m in model.modules() if isinstance(m, ConvLSTM)
+        for c in m.cells):
+        raise arg_error(
+            'model', "without `peephole='full'`, whose weights belong to places",
+            'one with it')
+    if math.inf in overlap:
+        raise arg_error(
+            'overlap', 'given, since this model looks at the whole field', None,
+            'the tiles then fade into each other, and are not exact')
+    if any(o >= t for t, o in zip(tile, overlap)):
+        raise arg_error(
+            'tile', f"larger than the overlap {overlap}", tile,
+            "take larger tiles, or an `overlap` that is less than twice the receptive "
+            f"field, {field}, and not exact")
     return tile,overlap
 
 def _piece(z, rows, cols): # of covariates, whose axes of length 1 expand
-    return torch.as_tensor(z[...,rows if z.shape[-2]>1 else slice(None),cols if z.shape[-1]>1 else slice(None)])
+    return torch.as_tensor(
+        z[
+            ..., rows if z.shape[-2] > 1 else slice(None),
+            cols if z.shape[-1] > 1 else slice(None)])

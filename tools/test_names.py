@@ -1,4 +1,5 @@
-"The names of the package itself: lazy, the same for type checkers, and no name of `convlstm_nb.all` stands for two things."
+"""The names of the package itself: lazy, the same for type checkers, and no name of
+`convlstm_nb.all` stands for two things."""
 import ast, subprocess, sys
 from importlib import import_module
 from pathlib import Path
@@ -16,20 +17,28 @@ subprocess.run([sys.executable, '-c', lazy], check=True, cwd=root)
 import convlstm_nb
 
 tree = ast.parse((root/'convlstm_nb'/'__init__.py').read_text())
-checked = {a.name: node.module for o in tree.body if isinstance(o, ast.If) for node in o.body for a in node.names}
-assert checked == convlstm_nb._HOMES, set(checked.items()) ^ set(convlstm_nb._HOMES.items())
-for name in convlstm_nb.__all__: assert getattr(convlstm_nb, name).__name__ == name, name
+checked = {
+    a.name: node.module for o in tree.body if isinstance(o, ast.If) for node in o.body
+    for a in node.names}
+assert checked == convlstm_nb._HOMES, set(checked.items()) ^ set(
+    convlstm_nb._HOMES.items())
+for name in convlstm_nb.__all__:
+    assert getattr(convlstm_nb, name).__name__ == name, name
 assert set(convlstm_nb.__all__) <= set(dir(convlstm_nb))
 try: convlstm_nb.absent
 except AttributeError as e: assert "'absent'" in str(e)
 else: raise AssertionError('an absent name is not noticed')
 
-modules = [node.module for node in ast.parse((root/'convlstm_nb'/'all.py').read_text()).body if isinstance(node, ast.ImportFrom)]
+modules = [
+    node.module
+    for node in ast.parse((root / 'convlstm_nb' / 'all.py').read_text()).body
+    if isinstance(node, ast.ImportFrom)]
 homes, clashes = {}, []
 for m in modules:
     module = import_module(f'convlstm_nb.{m}')
     for name in module.__all__:
-        if name in homes and homes[name][1] is not getattr(module, name): clashes.append(f'{name}: {homes[name][0]} and {m}')
+        if name in homes and homes[name][1] is not getattr(module, name):
+            clashes.append(f'{name}: {homes[name][0]} and {m}')
         homes.setdefault(name, (m, getattr(module, name)))
 assert not clashes, clashes
 missing = set(convlstm_nb.__all__) - homes.keys()

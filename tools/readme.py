@@ -12,7 +12,7 @@ re_directive = re.compile(r'^#\|[ \t]*(.*?)[ \t]*(?:\n|\Z)', flags=re.M)
 re_hide = re.compile(r'(hide|exporti?|default_exp.*|include: *false)')
 re_silent = re.compile(r'echo: *false')
 re_link = re.compile(r'(\]\(|\b(?:src|href)=")([^)"\s#]+)')
-re_page = re.compile(r'((?:[\w-]+/)*)(?:\d+[a-zA-Z0-9]*_)?([\w-]+)\.(?:ipynb|qmd)')
+re_page = re.compile(r'((?:[\w-]+/)*)(?:\d+[a-zA-Z0-9]*_)?([\w.-]+)\.(?:ipynb|qmd)')
 
 def is_text(data):
     "Is a cell's output words, and no picture or widget?"

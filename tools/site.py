@@ -16,7 +16,7 @@ from smalldocs.site import Site
 re_font = re.compile(r'@import url\([^)]*\);?')
 re_link = re.compile(
     r'(\]\(|href=["\']?|- |href: '
-    r')((?:[\w.-]+/)*)\d+[a-zA-Z0-9]*_([\w-]+\.(?:ipynb|qmd))')
+    r')((?:[\w.-]+/)*)\d+[a-zA-Z0-9]*_([\w.-]+\.(?:ipynb|qmd))')
 # What Quarto reads and smalldocs need not
 ignored = [f'format.html.{o} is ignored' for o in ('html-math-method','grid')]
 

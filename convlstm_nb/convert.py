@@ -18,7 +18,7 @@ from .layers import ConvLSTM
 def _reorder_gates(w, gates): # four gates stacked on dim 0, and their order, 'ifog' say
     "Bring stacked gates into our order, `i,f,g,o`"
     if sorted(gates) != sorted('ifgo'):
-        raise arg_error('gates', "an order of the letters 'i', 'f', 'g', 'o'", repr(gates))
+        raise arg_error('gates', 'an order of the letters of ifgo', repr(gates))
     part = dict(zip(gates, w.chunk(4)))
     return torch.cat([part[g] for g in 'ifgo'])
 
@@ -34,11 +34,10 @@ def _cell_options(w): # weights of a cell, by our names -> arguments of ConvLSTM
     "Read the arguments of a cell off its weights"
     ih,hh,peep = w['weight_ih'],w['weight_hh'],w.get('weight_ci')
     size = None if peep is None or peep[0].numel()==1 else tuple(peep.shape[1:])
+    peephole = 'full' if size else None if peep is None else 'channel'
     return dict(
         kernel_size=tuple(ih.shape[2:]), hidden_kernel_size=tuple(hh.shape[2:]),
-        spatial_dims=ih.dim() - 2, bias='bias' in w,
-        peephole='full' if size else None if peep is None else 'channel',
-        spatial_size=size)
+        spatial_dims=ih.dim()-2, bias='bias' in w, peephole=peephole, spatial_size=size)
 
 def _check_weights(w, dtype, layer):
     "Check that all weights of a cell are finite numbers of one dtype"
@@ -69,9 +68,8 @@ def build(
     for i in range(directions, len(weights)):
         below = directions*hidden[i - i%directions - directions]
         if reads[i] != below:
-            raise arg_error(
-                f'weights of layer {i // directions}',
-                f"for the {below} channels of the layer below", reads[i])
+            name = f'weights of layer {i//directions}'
+            raise arg_error(name, f"for the {below} channels below", reads[i])
     layer = ConvLSTM(
         reads[0], hidden[::directions], **found, **kwargs, device=like.device,
         dtype=like.dtype)
@@ -100,9 +98,9 @@ def _lstm_cells(sd, spatial_dims=2):
         pixel = (...,) + (None,)*spatial_dims
         cells.append(dict(weight_ih=ih[pixel], weight_hh=hh[pixel]))
         if not bias: continue
-        both = [_take(sd, f'bias_{k}{t}') for k in ('ih','hh')]
-        for k,w in zip(('ih','hh'), both): _check_shape(f'bias_{k}{t}', w, 4*h)
-        cells[-1]['bias'] = sum(both)
+        both = {k: _take(sd, k) for k in (f'bias_ih{t}', f'bias_hh{t}')}
+        for k,w in both.items(): _check_shape(k, w, 4*h)
+        cells[-1]['bias'] = sum(both.values())
     rest = [k for k in sd if re.sub('^(weight|bias)_(ih|hh)', '', k) not in tails]
     if rest:
         want = f"of one LSTM, `weight_hh{tails[0]}` and so on"
@@ -127,7 +125,7 @@ def from_lstm(
 )->ConvLSTM: # A layer with 1×1 kernels
     "Make the ConvLSTM that runs `lstm` in every pixel"
     if not isinstance(lstm, (nn.LSTM, nn.LSTMCell)):
-        raise arg_error('lstm', 'an LSTM or LSTMCell', type(lstm).__name__, error=TypeError)
+        raise arg_error('lstm', 'an nn.LSTM', type(lstm).__name__, error=TypeError)
     if getattr(lstm, 'proj_size', 0):
         raise arg_error('proj_size', '0: a state is not projected', lstm.proj_size)
     if isinstance(lstm, nn.LSTM):
@@ -156,9 +154,9 @@ def to_lstm(
     for i,c in enumerate(cells):
         l,d = divmod(i, layer.directions)
         t = f"l{l}{'_reverse'*d}"
-        for k in ('ih','hh'): sd[f'weight_{k}_{t}'] = getattr(c, f'weight_{k}').flatten(1)
-        if bias:
-            sd |= {f'bias_ih_{t}': c.bias, f'bias_hh_{t}': torch.zeros_like(c.bias)}
+        pair = dict(weight_ih=c.weight_ih.flatten(1), weight_hh=c.weight_hh.flatten(1))
+        if bias: pair |= dict(bias_ih=c.bias, bias_hh=torch.zeros_like(c.bias))
+        sd |= {f'{k}_{t}': w for k,w in pair.items()}
     lstm.load_state_dict(sd)
     return lstm
 
@@ -168,10 +166,9 @@ def _same(name, values):
 def _plain(cell, **wanted):
     "Refuse what other libraries have no place for"
     for k,v in dict(peephole=None, norm=None, **wanted).items():
-        if getattr(cell, k) != v:
-            raise arg_error(k, f"{v!r} to be converted", repr(getattr(cell, k)))
-    if not cell.in_channels:
-        raise arg_error('in_channels', 'at least 1 to be converted', 0)
+        got = getattr(cell, k)
+        if got != v: raise arg_error(k, f"{v!r} to be converted", repr(got))
+    if not cell.in_channels: raise arg_error('in_channels', 'at least 1', 0)
 
 # %% ../nbs/60_convert.ipynb #c27
 def _widen(w, sides): # (out,in,*kernel) -> (out,in,*sides), which convolves to the same
@@ -227,10 +224,9 @@ def _keras_cell(config, arrays, backwards=False):
     return cell | {'bias': b for b in bias}
 
 def _keras_options(config):
-    dilation = tuple(int(d) for d in np.ravel(config.get('dilation_rate', 1)))
-    return dict(
-        dilation=dilation if len(dilation) > 1 else dilation[0],
-        stateful=config.get('stateful', False))
+    first,*rest = (int(d) for d in np.ravel(config.get('dilation_rate', 1)))
+    dilation = (first, *rest) if rest else first
+    return dict(dilation=dilation, stateful=config.get('stateful', False))
 
 # %% ../nbs/60_convert.ipynb #c34
 def _keras_layer(layer):
@@ -249,10 +245,11 @@ def _keras_layer(layer):
     bwd = config.get('backward_layer') or dict(config=dict(fwd, go_backwards=True))
     bwd = bwd['config']
     # a `Bidirectional` joins on the last axis
-    check_choice('data_format', fwd.get('data_format', 'channels_last'), ['channels_last'])
+    axes = fwd.get('data_format', 'channels_last')
+    check_choice('data_format', axes, ['channels_last'])
     options,n = _keras_options(fwd),len(arrays)//2
     if options != _keras_options(bwd):
-        raise arg_error('backward_layer', 'made as the forward one', _keras_options(bwd))
+        raise arg_error('backward_layer', options, _keras_options(bwd))
     cells = [_keras_cell(fwd, arrays[:n]), _keras_cell(bwd, arrays[n:], True)]
     return cells,options
 
@@ -285,9 +282,8 @@ def to_keras(
     _plain(cell, padding_mode='zeros')
     sides = tuple(map(max, cell.kernel_size, cell.hidden_kernel_size))
     if sides != cell.kernel_size and any(d > 1 for d in cell.dilation):
-        raise arg_error(
-            'hidden_kernel_size', 'at most `kernel_size` where `dilation` is over 1',
-            cell.hidden_kernel_size)
+        want = f"at most {cell.kernel_size}, since `dilation` is over 1"
+        raise arg_error('hidden_kernel_size', want, cell.hidden_kernel_size)
     kernels = [_widen(w.detach(), sides) for w in (cell.weight_ih, cell.weight_hh)]
     # (4h,in,*k) to (*k,in,4h)
     weights = [w.cpu().movedim((0,1), (-1,-2)).numpy() for w in kernels]
@@ -346,10 +342,9 @@ def _one_conv(sd, cell, gates):
         raise arg_error(key, 'of shape (4*hidden, in+hidden, *kernel)', tuple(w.shape))
     w = _reorder_gates(w, gates)
     out = dict(weight_ih=w[:,:-h], weight_hh=w[:,-h:])
-    if bias in sd:
-        _check_shape(bias, sd[bias], 4 * h)
-        out['bias'] = _reorder_gates(sd[bias], gates)
-    return out
+    if bias not in sd: return out
+    _check_shape(bias, sd[bias], 4*h)
+    return out | dict(bias=_reorder_gates(sd[bias], gates))
 
 # %% ../nbs/60_convert.ipynb #c59
 def _arrows(matches):
@@ -430,7 +425,7 @@ def from_state_dict(
     named = isinstance(state_dict, dict) and all(isinstance(k, str) for k in state_dict)
     if not named or not state_dict:
         got = 'an empty one' if state_dict == {} else type(state_dict).__name__
-        raise arg_error('state_dict', 'a dict of weights by their names', got, error=TypeError)
+        raise arg_error('state_dict', 'a dict of named weights', got, error=TypeError)
     sd = {k: w for k,w in state_dict.items() if k.startswith(prefix)}
     sd = {k[len(prefix):]: _weight(k, w) for k,w in sd.items()}
     if not sd:

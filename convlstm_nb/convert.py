@@ -15,54 +15,39 @@ from .cell import ConvLSTMCell
 from .layers import ConvLSTM
 
 # %% ../nbs/60_convert.ipynb #c6
-def _reorder_gates(
-    w:torch.Tensor, # Four gates, stacked on dim 0
-    gates:str, # Their order, `'ifog'` say
-)->torch.Tensor: # The same, in the order `i,f,g,o`
-    "Bring stacked gates into our order"
+def _reorder_gates(w, gates): # four gates stacked on dim 0, and their order, 'ifog' say
+    "Bring stacked gates into our order, `i,f,g,o`"
     if sorted(gates) != sorted('ifgo'):
-        raise arg_error(
-            'gates', "an order of the letters 'i', 'f', 'g', 'o'", repr(gates))
+        raise arg_error('gates', 'an order of the letters of ifgo', repr(gates))
     part = dict(zip(gates, w.chunk(4)))
     return torch.cat([part[g] for g in 'ifgo'])
 
 # %% ../nbs/60_convert.ipynb #c9
-def _check_shape(
-    key:str, # Name of the weight
-    w:torch.Tensor, # What came
-    *shape, # What is wanted; None for any length
-):
+def _check_shape(key, w, *shape): # name, weight, lengths wanted; None for any
     "Check the shape of one weight"
-    if w.dim() != len(shape) or any(
-        s is not None and s != n for s, n in zip(shape, w.shape)):
+    fits = len(shape) == w.dim() and all(s in (None, n) for s,n in zip(shape, w.shape))
+    if not fits:
         raise arg_error(key, f"of shape {shape}".replace('None', '*'), tuple(w.shape))
 
 # %% ../nbs/60_convert.ipynb #c12
-def _cell_options(
-    w:dict, # Weights of a cell, by our names
-)->dict: # Arguments of ConvLSTMCell
+def _cell_options(w): # weights of a cell, by our names -> arguments of ConvLSTMCell
     "Read the arguments of a cell off its weights"
     ih,hh,peep = w['weight_ih'],w['weight_hh'],w.get('weight_ci')
     size = None if peep is None or peep[0].numel()==1 else tuple(peep.shape[1:])
+    peephole = 'full' if size else None if peep is None else 'channel'
     return dict(
         kernel_size=tuple(ih.shape[2:]), hidden_kernel_size=tuple(hh.shape[2:]),
-        spatial_dims=ih.dim() - 2, bias='bias' in w,
-        peephole='full' if size else None if peep is None else 'channel',
-        spatial_size=size)
+        spatial_dims=ih.dim()-2, bias='bias' in w, peephole=peephole, spatial_size=size)
 
-def _check_weights(
-    w:dict, # Weights of a cell
-    dtype:torch.dtype, # Theirs
-    where:str='', # Of which layer, for the message
-):
-    "Check that all weights are finite numbers of one dtype"
+def _check_weights(w, dtype, layer):
+    "Check that all weights of a cell are finite numbers of one dtype"
     for k,t in w.items():
-        check_tensor(f'{k}{where}', t)
+        name = f'{k} of layer {layer}'
+        check_tensor(name, t)
         if t.dtype != dtype:
-            raise arg_error(
-                f'{k}{where}', f"{dtype}, as the others are", t.dtype, error=TypeError)
+            raise arg_error(name, f"{dtype}, as the others", t.dtype, error=TypeError)
         if not t.is_meta and not t.isfinite().all():
-            raise arg_error(f'{k}{where}', 'finite', 'NaN or infinite weights')
+            raise arg_error(name, 'finite', 'NaN or infinite weights')
 
 def build(
     weights:list, # One dict for each layer and direction, in `nn.LSTM`'s order
@@ -72,40 +57,36 @@ def build(
 )->ConvLSTM:
     "Make the layer that these weights belong to"
     cells,like = [_cell_options(w) for w in weights],weights[0]['weight_hh']
-    for i, w in enumerate(weights):
-        _check_weights(w, like.dtype, f" of layer {i // directions}")
-    found = {k: [c[k] for c in cells[::directions]] for k in cells[0]} | dict(
-        options or {}, bidirectional=directions == 2)
-    hidden, reads = (
-        [w['weight_hh'].shape[1] for w in weights],
-        [w['weight_ih'].shape[1] for w in weights])
-    for k in kwargs.keys() & {
-        *found, 'in_channels', 'hidden_channels', 'num_layers', 'device', 'dtype',
-    }:
+    for i,w in enumerate(weights): _check_weights(w, like.dtype, i//directions)
+    found  = {k: [c[k] for c in cells[::directions]] for k in cells[0]}
+    found |= dict(options or {}, bidirectional=directions == 2)
+    said   = {*found, 'in_channels', 'hidden_channels', 'num_layers', 'device', 'dtype'}
+    for k in kwargs.keys() & said:
         raise arg_error(k, 'absent, since the weights say it', repr(kwargs[k]))
+    hidden = [w['weight_hh'].shape[1] for w in weights]
+    reads  = [w['weight_ih'].shape[1] for w in weights]
     for i in range(directions, len(weights)):
         below = directions*hidden[i - i%directions - directions]
         if reads[i] != below:
-            raise arg_error(
-                f'weights of layer {i // directions}',
-                f"for the {below} channels of the layer below", reads[i])
+            name = f'weights of layer {i//directions}'
+            raise arg_error(name, f"for the {below} channels below", reads[i])
     layer = ConvLSTM(
         reads[0], hidden[::directions], **found, **kwargs, device=like.device,
         dtype=like.dtype)
-    for w, cell in zip(
-        weights, [c for l in range(layer.num_layers) for c in layer.at(l)]):
-        for k, p in cell.named_parameters():
-            _check_shape(k, w[k], *p.shape)
+    for w,cell in zip(weights, _cells_of(layer)):
+        for k,p in cell.named_parameters(): _check_shape(k, w[k], *p.shape)
         cell.load_state_dict(w)
     return layer
+
+def _cells_of(layer): return [c for l in range(layer.num_layers) for c in layer.at(l)]
 
 # %% ../nbs/60_convert.ipynb #c16
 def _lstm_cells(sd, spatial_dims=2):
     "Weights of each layer and direction of an `nn.LSTM` or `nn.LSTMCell`"
     directions = 2 if any('reverse' in k for k in sd) else 1
-    tails = [
-        f'_l{l}{r}' for l in range(1 + max(map(_number, sd)))
-        for r in ('', '_reverse')[:directions]]
+    last  = max(map(_number, sd))
+    ends  = ['','_reverse'][:directions]
+    tails = [f'_l{l}{r}' for l in range(1+last) for r in ends]
     if 'weight_hh' in sd: tails = ['']
     cells,bias = [],any(k.startswith('bias') for k in sd)
     for t in tails:
@@ -114,31 +95,27 @@ def _lstm_cells(sd, spatial_dims=2):
         h = hh.shape[1]
         _check_shape(f'weight_hh{t}', hh, 4*h, h)
         _check_shape(f'weight_ih{t}', ih, 4*h, None)
-        cells.append(
-            {
-                k: w[(...,) + (None,) * spatial_dims]
-                for k, w in dict(weight_ih=ih, weight_hh=hh).items()})
+        pixel = (...,) + (None,)*spatial_dims
+        cells.append(dict(weight_ih=ih[pixel], weight_hh=hh[pixel]))
         if not bias: continue
-        both = [_take(sd, f'bias_{k}{t}') for k in ('ih','hh')]
-        for k,w in zip(('ih','hh'), both): _check_shape(f'bias_{k}{t}', w, 4*h)
-        cells[-1]['bias'] = sum(both)
+        both = {k: _take(sd, k) for k in (f'bias_ih{t}', f'bias_hh{t}')}
+        for k,w in both.items(): _check_shape(k, w, 4*h)
+        cells[-1]['bias'] = sum(both.values())
     rest = [k for k in sd if re.sub('^(weight|bias)_(ih|hh)', '', k) not in tails]
     if rest:
-        raise arg_error(
-            'state_dict', f"of one LSTM, `weight_hh{tails[0]}` and so on",
-            f"`{rest[0]}`")
+        want = f"of one LSTM, `weight_hh{tails[0]}` and so on"
+        raise arg_error('state_dict', want, f"`{rest[0]}`")
     return cells,directions
 
 def _number(s): return int((re.findall(r'\d+', s) or ['0'])[-1])
 
 def _take(sd, key):
-    if key not in sd:
-        raise ValueError(f"`{key}` is missing among the weights: {_some(sd)}")
-    return sd[key]
+    if key in sd: return sd[key]
+    raise ValueError(f"`{key}` is missing among the weights: {_some(sd)}")
 
 def _some(keys, n=6):
-    return ', '.join(list(keys)[:n]) + (
-        f", … ({len(keys)} in all)" if len(keys) > n else '')
+    more = f", … ({len(keys)} in all)" if len(keys) > n else ''
+    return ', '.join(list(keys)[:n]) + more
 
 # %% ../nbs/60_convert.ipynb #c17
 def from_lstm(
@@ -148,17 +125,13 @@ def from_lstm(
 )->ConvLSTM: # A layer with 1×1 kernels
     "Make the ConvLSTM that runs `lstm` in every pixel"
     if not isinstance(lstm, (nn.LSTM, nn.LSTMCell)):
-        raise arg_error(
-            'lstm', 'an `nn.LSTM` or an `nn.LSTMCell`', type(lstm).__name__,
-            error=TypeError)
+        raise arg_error('lstm', 'an nn.LSTM', type(lstm).__name__, error=TypeError)
     if getattr(lstm, 'proj_size', 0):
-        raise arg_error(
-            'proj_size', '0: a ConvLSTM has no projection of the state', lstm.proj_size)
+        raise arg_error('proj_size', '0: a state is not projected', lstm.proj_size)
     if isinstance(lstm, nn.LSTM):
         kwargs = dict(batch_first=lstm.batch_first, dropout=lstm.dropout) | kwargs
-    cells, directions = _lstm_cells(
-        {k: w.detach() for k, w in lstm.state_dict().items()}, spatial_dims)
-    return build(cells, directions, **kwargs)
+    sd = {k: w.detach() for k,w in lstm.state_dict().items()}
+    return build(*_lstm_cells(sd, spatial_dims), **kwargs)
 
 # %% ../nbs/60_convert.ipynb #c24
 def to_lstm(
@@ -168,48 +141,37 @@ def to_lstm(
     "Make the `nn.LSTM` that does in one pixel what `layer` does in each"
     if not isinstance(layer, ConvLSTM):
         raise arg_error('layer', 'a ConvLSTM', type(layer).__name__, error=TypeError)
-    cells, widths = (
-        [c for l in range(layer.num_layers) for c in layer.at(l)],
-        set(layer.hidden_channels))
-    for c in cells:
-        _plain(
-            c, kernel_size=(1,) * c.spatial_dims,
-            hidden_kernel_size=(1,) * c.spatial_dims)
-    if len(widths) > 1:
-        raise arg_error(
-            'hidden_channels', 'the same in all layers', layer.hidden_channels)
+    cells,one = _cells_of(layer),(1,)*layer.spatial_dims
+    for c in cells: _plain(c, kernel_size=one, hidden_kernel_size=one)
     bias,like = cells[0].bias is not None,cells[0].weight_hh
-    if any((c.bias is not None) != bias for c in cells):
-        raise arg_error('bias', 'the same in all layers', 'both')
+    _same('hidden_channels', layer.hidden_channels)
+    _same('bias', [c.bias is not None for c in cells])
     lstm = nn.LSTM(
-        layer.in_channels, *widths, layer.num_layers, bias=bias,
+        layer.in_channels, layer.hidden_channels[0], layer.num_layers, bias=bias,
         batch_first=layer.batch_first, dropout=layer.dropout,
         bidirectional=layer.bidirectional, device=like.device, dtype=like.dtype)
     sd = {}
     for i,c in enumerate(cells):
         l,d = divmod(i, layer.directions)
         t = f"l{l}{'_reverse'*d}"
-        sd |= {
-            f'weight_ih_{t}': c.weight_ih.flatten(1),
-            f'weight_hh_{t}': c.weight_hh.flatten(1)}
-        if bias:
-            sd |= {f'bias_ih_{t}': c.bias, f'bias_hh_{t}': torch.zeros_like(c.bias)}
+        pair = dict(weight_ih=c.weight_ih.flatten(1), weight_hh=c.weight_hh.flatten(1))
+        if bias: pair |= dict(bias_ih=c.bias, bias_hh=torch.zeros_like(c.bias))
+        sd |= {f'{k}_{t}': w for k,w in pair.items()}
     lstm.load_state_dict(sd)
     return lstm
+
+def _same(name, values):
+    if len(set(values)) > 1: raise arg_error(name, 'the same in all layers', values)
 
 def _plain(cell, **wanted):
     "Refuse what other libraries have no place for"
     for k,v in dict(peephole=None, norm=None, **wanted).items():
-        if getattr(cell, k) != v:
-            raise arg_error(k, f"{v!r} to be converted", repr(getattr(cell, k)))
-    if not cell.in_channels:
-        raise arg_error('in_channels', 'at least 1 to be converted', 0)
+        got = getattr(cell, k)
+        if got != v: raise arg_error(k, f"{v!r} to be converted", repr(got))
+    if not cell.in_channels: raise arg_error('in_channels', 'at least 1', 0)
 
 # %% ../nbs/60_convert.ipynb #c27
-def _widen(
-    w:torch.Tensor, # `(out,in,*kernel)`
-    sides:tuple, # Wanted kernel, at least as large
-)->torch.Tensor: # `(out,in,*sides)`, which convolves to the same values
+def _widen(w, sides): # (out,in,*kernel) -> (out,in,*sides), which convolves to the same
     "Enlarge a kernel with zeros"
     before = [(s-1)//2 - (k-1)//2 for s,k in zip(sides, w.shape[2:])]
     pads = [(b, s-k-b) for b,s,k in zip(before, sides, w.shape[2:])]
@@ -219,12 +181,9 @@ def _widen(
 # %% ../nbs/60_convert.ipynb #c30
 _KERAS_WANTS = dict(padding='same', activation='tanh', recurrent_activation='sigmoid')
 _KERAS_HINTS = dict(
-    padding="'valid' shrinks the image at every layer and leaves the state no border; "
-    "train with `padding='same'`",
-    recurrent_activation="it was the default of Keras 2; train with "
-    "`recurrent_activation='sigmoid'`",
-    go_backwards="take the configuration with `go_backwards=False`, and feed "
-    "`x.flip(1)`")
+    padding="'valid' shrinks the image at every layer; train with `padding='same'`",
+    recurrent_activation="it was the default of Keras 2; train with 'sigmoid'",
+    go_backwards="take `go_backwards=False`, and feed `x.flip(1)`")
 
 def check_keras(
     config:dict, # From `get_config()`
@@ -248,38 +207,34 @@ def _keras_cell(config, arrays, backwards=False):
     check_keras(config, backwards)
     names = ['kernel','recurrent_kernel'] + ['bias']*config.get('use_bias', True)
     if len(arrays) != len(names):
-        raise arg_error(
-            'weights', f"{len(names)} arrays: {', '.join(names)}", len(arrays),
-            'build the layer first, by calling it')
+        want = f"{len(names)} arrays: {', '.join(names)}"
+        raise arg_error('weights', want, len(arrays), 'build the layer first')
     ih,hh,*bias = (torch.tensor(np.asarray(a)) for a in arrays)
     if ih.dim() not in (3, 4, 5):
         raise arg_error('kernel', 'of shape (*kernel, in, 4*filters)', tuple(ih.shape))
     h,k = config['filters'],config['kernel_size']
-    k = per_axis(
-        'kernel_size', tuple(k) if isinstance(k, (list, tuple)) else k, ih.dim() - 2)
+    if isinstance(k, list): k = tuple(k)
+    k = per_axis('kernel_size', k, ih.dim()-2)
     _check_shape('kernel',           ih, *k, None, 4*h)
     _check_shape('recurrent_kernel', hh, *k, h,    4*h)
     # (*k,in,4h) to (4h,in,*k)
     ih,hh = (w.permute(-1, -2, *range(len(k))) for w in (ih,hh))
     for b in bias: _check_shape('bias', b, 4*h)
-    return dict(
-        weight_ih=ih, weight_hh=_widen(hh, tuple(n | 1 for n in k)),
-        **{'bias': b for b in bias})
+    cell = dict(weight_ih=ih, weight_hh=_widen(hh, tuple(n|1 for n in k)))
+    return cell | {'bias': b for b in bias}
 
 def _keras_options(config):
-    dilation = tuple(int(d) for d in np.ravel(config.get('dilation_rate', 1)))
-    return dict(
-        dilation=dilation if len(dilation) > 1 else dilation[0],
-        stateful=config.get('stateful', False))
+    first,*rest = (int(d) for d in np.ravel(config.get('dilation_rate', 1)))
+    dilation = (first, *rest) if rest else first
+    return dict(dilation=dilation, stateful=config.get('stateful', False))
 
 # %% ../nbs/60_convert.ipynb #c34
 def _keras_layer(layer):
     "Cells and options of one Keras layer, one cell for each direction"
     if not isinstance(layer, tuple):
         if not hasattr(layer, 'get_config'):
-            raise arg_error(
-                'layers', 'Keras layers, or pairs (config, weights)',
-                type(layer).__name__, error=TypeError)
+            want = 'Keras layers, or pairs (config, weights)'
+            raise arg_error('layers', want, type(layer).__name__, error=TypeError)
         layer = layer.get_config(),layer.get_weights()
     config,arrays = layer
     config = config.get('config', config) # as in a saved model
@@ -287,20 +242,16 @@ def _keras_layer(layer):
         return [_keras_cell(config, arrays)], _keras_options(config)
     check_choice('merge_mode', config.get('merge_mode', 'concat'), ['concat'])
     fwd = config['layer']['config']
-    bwd = (config.get('backward_layer') or dict(config=dict(fwd, go_backwards=True)))[
-        'config']
-    if fwd.get('data_format') == 'channels_first':
-        raise arg_error(
-            'data_format',
-            "'channels_last' in a `Bidirectional`, which joins on the last axis",
-            "'channels_first'")
-    if _keras_options(fwd) != _keras_options(bwd):
-        raise arg_error(
-            'backward_layer', 'made as the forward one', _keras_options(bwd))
-    n = len(arrays)//2
-    return [
-        _keras_cell(fwd, arrays[:n]), _keras_cell(bwd, arrays[n:], True),
-    ], _keras_options(fwd)
+    bwd = config.get('backward_layer') or dict(config=dict(fwd, go_backwards=True))
+    bwd = bwd['config']
+    # a `Bidirectional` joins on the last axis
+    axes = fwd.get('data_format', 'channels_last')
+    check_choice('data_format', axes, ['channels_last'])
+    options,n = _keras_options(fwd),len(arrays)//2
+    if options != _keras_options(bwd):
+        raise arg_error('backward_layer', options, _keras_options(bwd))
+    cells = [_keras_cell(fwd, arrays[:n]), _keras_cell(bwd, arrays[n:], True)]
+    return cells,options
 
 # %% ../nbs/60_convert.ipynb #c35
 def from_keras(
@@ -313,16 +264,12 @@ def from_keras(
     if not isinstance(layers, list): layers = [layers]
     if not layers: raise arg_error('layers', 'at least one', layers)
     cells,options = zip(*map(_keras_layer, layers))
-    directions, stateful, dilation = (
-        [len(c) for c in cells], [o['stateful'] for o in options],
-        [o['dilation'] for o in options])
+    directions,stateful = [len(c) for c in cells],[o['stateful'] for o in options]
     if len(set(directions)) > 1:
         raise arg_error('layers', 'all `Bidirectional` or none', directions)
-    if len(set(stateful)) > 1:
-        raise arg_error('stateful', 'the same in all layers', stateful)
-    return build(
-        [c for pair in cells for c in pair], directions[0],
-        dict(dilation=dilation, stateful=stateful[0]), **kwargs)
+    _same('stateful', stateful)
+    said = dict(dilation=[o['dilation'] for o in options], stateful=stateful[0])
+    return build([c for pair in cells for c in pair], directions[0], said, **kwargs)
 
 # %% ../nbs/60_convert.ipynb #c40
 def to_keras(
@@ -330,25 +277,22 @@ def to_keras(
 )->tuple: # `(config, weights)`: arguments of a Keras ConvLSTM, and its arrays
     "Make the configuration and the weights of the Keras layer that equals `cell`"
     if not isinstance(cell, ConvLSTMCell):
-        raise arg_error(
-            'cell', 'a ConvLSTMCell', type(cell).__name__,
-            'convert `layer.cells` one by one', TypeError)
+        hint = 'convert `layer.cells` one by one'
+        raise arg_error('cell', 'a ConvLSTMCell', type(cell).__name__, hint, TypeError)
     _plain(cell, padding_mode='zeros')
     sides = tuple(map(max, cell.kernel_size, cell.hidden_kernel_size))
     if sides != cell.kernel_size and any(d > 1 for d in cell.dilation):
-        raise arg_error(
-            'hidden_kernel_size', 'at most `kernel_size` where `dilation` is over 1',
-            cell.hidden_kernel_size)
-    kernels = [
-        _widen(w.detach(), sides).cpu().numpy()
-        for w in (cell.weight_ih, cell.weight_hh)]
+        want = f"at most {cell.kernel_size}, since `dilation` is over 1"
+        raise arg_error('hidden_kernel_size', want, cell.hidden_kernel_size)
+    kernels = [_widen(w.detach(), sides) for w in (cell.weight_ih, cell.weight_hh)]
     # (4h,in,*k) to (*k,in,4h)
-    weights = [np.moveaxis(w, (0,1), (-1,-2)) for w in kernels]
+    weights = [w.cpu().movedim((0,1), (-1,-2)).numpy() for w in kernels]
     if cell.bias is not None: weights.append(cell.bias.detach().cpu().numpy())
-    return dict(
+    config = dict(
         filters=cell.hidden_channels, kernel_size=sides, padding='same',
         dilation_rate=cell.dilation, use_bias=cell.bias is not None,
-        return_sequences=True), weights
+        return_sequences=True)
+    return config,weights
 
 # %% ../nbs/60_convert.ipynb #c53
 _CELL = r'(?P<cell>(?:[A-Za-z]\w*?[._]?\d+\.)?)' # 'cell0.', 'cell_list.0.', or nothing
@@ -368,14 +312,12 @@ def layout_of(
     best = max(hits, key=lambda n: len(hits[n]))
     where = 'say with `prefix` where the ConvLSTM is'
     if not hits[best]:
-        raise arg_error(
-            'state_dict', f"in one of the layouts {', '.join(LAYOUTS)}", _some(keys),
-            where)
+        want = f"in one of the layouts {', '.join(LAYOUTS)}"
+        raise arg_error('state_dict', want, _some(keys), where)
     rest = [k for k in keys if k not in hits[best]]
     if rest:
-        raise arg_error(
-            'state_dict', f"of one layout ({best}, by `{hits[best][0]}`)",
-            f"`{rest[0]}`", where)
+        want = f"of one layout ({best}, by `{hits[best][0]}`)"
+        raise arg_error('state_dict', want, f"`{rest[0]}`", where)
     return best
 
 def _by_cell(sd, layout):
@@ -386,14 +328,10 @@ def _by_cell(sd, layout):
     if list(cells) == ['']: return cells
     name,*others = sorted({re.sub(r'\d+\.$', '', c) for c in cells})
     if others:
-        raise arg_error(
-            'state_dict', 'of one list of cells', f'{name!r}, {others[0]!r}',
-            'convert them one by one with `prefix`')
+        got = f'{name!r}, {others[0]!r}'
+        raise arg_error('state_dict', 'of one list of cells', got, 'pass a `prefix`')
     order = [f'{name}{l}.' for l in range(len(cells))]
-    for c in order:
-        if c not in cells:
-            raise ValueError(f"`{c}` is missing among the cells {', '.join(cells)}")
-    return {c:cells[c] for c in order}
+    return {c: _take(cells, c) for c in order}
 
 # %% ../nbs/60_convert.ipynb #c57
 def _one_conv(sd, cell, gates):
@@ -404,10 +342,9 @@ def _one_conv(sd, cell, gates):
         raise arg_error(key, 'of shape (4*hidden, in+hidden, *kernel)', tuple(w.shape))
     w = _reorder_gates(w, gates)
     out = dict(weight_ih=w[:,:-h], weight_hh=w[:,-h:])
-    if bias in sd:
-        _check_shape(bias, sd[bias], 4 * h)
-        out['bias'] = _reorder_gates(sd[bias], gates)
-    return out
+    if bias not in sd: return out
+    _check_shape(bias, sd[bias], 4*h)
+    return out | dict(bias=_reorder_gates(sd[bias], gates))
 
 # %% ../nbs/60_convert.ipynb #c59
 def _arrows(matches):
@@ -417,28 +354,23 @@ def _arrows(matches):
         src,gate = m['src'] or 'b', (m['gate'] or m['bgate']).replace('g','c')
         arrow = src, gate, 'bias' if m['kind']=='bias' else 'weight'
         if (src, gate) == ('c', 'c'):
-            raise arg_error(
-                'state_dict', 'without a peephole on the candidate, as Eq. 3',
-                f"`{m.string}`")
+            want = 'without a peephole on the candidate, as Eq. 3'
+            raise arg_error('state_dict', want, f"`{m.string}`")
         if src == 'c' and arrow[2] == 'bias':
-            raise arg_error(
-                'state_dict', 'with peepholes that are products', f"`{m.string}`")
+            raise arg_error('state_dict', 'with products as peepholes', f"`{m.string}`")
         if arrow in at:
-            raise arg_error(
-                'state_dict', 'with one weight for each arrow',
-                f"`{at[arrow]}` and `{m.string}`")
+            got = f"`{at[arrow]}` and `{m.string}`"
+            raise arg_error('state_dict', 'with one weight for each arrow', got)
         at[arrow] = m.string
     return at
 
 def _all_gates(at, cell, src, kind='weight', gates='ifco', needed=False):
     "The keys of one kind of arrow, into all gates or none"
     keys = [at.get((src,g,kind)) for g in gates]
-    for g,k in zip(gates, keys) if needed or any(keys) else []:
-        if k is None:
-            raise ValueError(
-                f"`{cell}W{src}{g}.{kind}` is missing among the weights: "
-                f"{_some(at.values())}")
-    return [k for k in keys if k]
+    if not needed and not any(keys): return []
+    for g,k in zip(gates, keys):
+        if k is None: _take(dict.fromkeys(at.values()), f'{cell}W{src}{g}.{kind}')
+    return keys
 
 # %% ../nbs/60_convert.ipynb #c60
 def _eight_convs(sd, cell, matches):
@@ -448,9 +380,8 @@ def _eight_convs(sd, cell, matches):
     ih = _stack(sd, keys('x', needed=True))
     h,dims = len(ih)//4,ih.dim()-2
     out = dict(weight_ih=ih, weight_hh=_stack(sd, keys('h', needed=True), h))
-    biases = [
-        torch.cat([_per_channel(k, sd[k], h) for k in ks])
-        for ks in (keys('x', 'bias'), keys('h', 'bias'), keys('b')) if ks]
+    kinds  = keys('x', 'bias'),keys('h', 'bias'),keys('b')
+    biases = [torch.cat([_per_channel(k, sd[k], h) for k in ks]) for ks in kinds if ks]
     if biases: out['bias'] = sum(biases)
     for gate, k in zip('ifo', keys('c', gates='ifo')):
         out[f'weight_c{gate}'] = _peephole(k, sd[k], h, dims)
@@ -465,9 +396,8 @@ def _stack(sd, keys, h=None):
     return torch.cat([sd[k] for k in keys])
 
 def _per_channel(key, b, h):
-    if b.numel() != h:
-        raise arg_error(key, f"one bias for each of {h} channels", tuple(b.shape))
-    return b.flatten()
+    if b.numel() == h: return b.flatten()
+    raise arg_error(key, f"one bias for each of {h} channels", tuple(b.shape))
 
 def _peephole(key, w, h, dims):
     "A peephole as `(h,*size)`"
@@ -479,11 +409,10 @@ def _peephole(key, w, h, dims):
 # %% ../nbs/60_convert.ipynb #c62
 def _weight(key, w):
     "A weight as a tensor, apart from its graph"
-    try:
-        return torch.as_tensor(w).detach()
+    try: return torch.as_tensor(w).detach()
     except (TypeError, ValueError, RuntimeError):
-        raise arg_error(
-            key, 'a tensor or an array', repr(w)[:60], error=TypeError) from None
+        got = repr(w)[:60]
+        raise arg_error(key, 'a tensor or an array', got, error=TypeError) from None
 
 def from_state_dict(
     state_dict:dict, # Weights in one of `LAYOUTS`
@@ -493,20 +422,15 @@ def from_state_dict(
     **kwargs, # Other arguments of ConvLSTM
 )->ConvLSTM:
     "Make the ConvLSTM that these weights belong to"
-    if (
-        not isinstance(state_dict, dict) or not state_dict
-        or not all(isinstance(k, str) for k in state_dict)):
-        raise arg_error(
-            'state_dict', 'a dict of weights by their names',
-            'an empty one' if state_dict == {} else type(state_dict).__name__,
-            error=TypeError)
-    sd = {
-        k[len(prefix) :]: _weight(k, w) for k, w in state_dict.items()
-        if k.startswith(prefix)}
+    named = isinstance(state_dict, dict) and all(isinstance(k, str) for k in state_dict)
+    if not named or not state_dict:
+        got = 'an empty one' if state_dict == {} else type(state_dict).__name__
+        raise arg_error('state_dict', 'a dict of named weights', got, error=TypeError)
+    sd = {k: w for k,w in state_dict.items() if k.startswith(prefix)}
+    sd = {k[len(prefix):]: _weight(k, w) for k,w in sd.items()}
     if not sd:
-        raise arg_error(
-            'prefix', f"the beginning of a name among {_some(state_dict)}", repr(prefix)
-        )
+        want = f"the beginning of a name among {_some(state_dict)}"
+        raise arg_error('prefix', want, repr(prefix))
     layout = layout_of(list(sd))
     if layout=='nn.LSTM': return build(*_lstm_cells(sd), **kwargs)
     cells = _by_cell(sd, layout)

@@ -15,7 +15,7 @@ from matplotlib import animation, pyplot as plt
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageDraw, ImageFont
 from .checks import atomic_path, arg_error, check_int
-from .metrics import TRIVIAL, percent_gained, perfect, score_title
+from .metrics import TRIVIAL, percent_gained, perfect, score_title, scored
 
 # %% ../nbs/23_plotting.ipynb #c9
 def _as_frames(
@@ -25,9 +25,8 @@ def _as_frames(
 )->np.ndarray: # `(B,T,H,W)`, float32
     "Bring frames to one layout"
     # torch takes no flipped arrays
-    x = (
-        torch.as_tensor(x if isinstance(x, torch.Tensor) else np.ascontiguousarray(x))
-        .detach() .float() .cpu())
+    if not isinstance(x, torch.Tensor): x = torch.as_tensor(np.ascontiguousarray(x))
+    x = x.detach().float().cpu()
     if x.dim()==3: x = x[:,None]
     if x.dim()==4: x = x[None]
     if x.dim() != 5 or not x.numel():
@@ -144,9 +143,7 @@ def show_frames(
     "Draw a sequence as a strip of frames"
     batch = _as_frames(frames, 'frames', channel)
     if len(batch) != 1:
-        raise arg_error(
-            'frames', 'one sequence', f"{len(batch)}",
-            'pick one of them, `frames[0]` say')
+        raise arg_error('frames', 'one sequence', len(batch), 'pick `frames[0]`, say')
     strip,middles = frame_strip(batch[0])
     with figure_style():
         if ax is None: ax = strip_axes(1, *batch.shape[1:])[0]
@@ -163,9 +160,8 @@ def time_labels(
     horizon:int, # Frames forecast
 )->list: # `['t-1','t0','+1',...]`
     "Name frames by their time, `t0` being the last known one"
-    return (
-        [f"t{t}" for t in range(1 - known, 0)] + ['t0']
-        + [f"+{t + 1}" for t in range(horizon)])
+    before,after = range(1-known, 0),range(1, horizon+1)
+    return [*(f"t{t}" for t in before), 't0', *(f"+{t}" for t in after)]
 
 # %% ../nbs/23_plotting.ipynb #c34
 def show_forecast(
@@ -184,8 +180,8 @@ def show_forecast(
         'input': context, 'truth': target, 'forecast': forecast,
         '|error|': abs(forecast - target) if error else None}
     strips = {n:s for n,s in strips.items() if s is not None}
-    longest, limits = (
-        max(s.shape[1] for s in strips.values()), _grey_limits(context, target))
+    longest = max(s.shape[1] for s in strips.values())
+    limits  = _grey_limits(context, target)
     h,w = context.shape[2:]
     gap = _strip_gap(w)
     with figure_style():
@@ -195,10 +191,8 @@ def show_forecast(
             frames = strips[name][i//len(strips)]
             n      = len(frames)
             labels = time_labels(n, 0) if name=='input' else time_labels(1, n)[1:]
-            show_frames(
-                frames, labels=labels,
-                limits=(0, limits[1] - limits[0]) if name == '|error|' else limits,
-                ax=ax)
+            greys  = (0, limits[1]-limits[0]) if name == '|error|' else limits
+            show_frames(frames, labels=labels, limits=greys, ax=ax)
             # the same for all, so that all have one scale
             ax.set_xlim(-.5, longest*(w+gap)-gap-.5)
             ax.set_ylabel(name, rotation=0, ha='right', va='center')
@@ -217,9 +211,10 @@ def show_maps(
     limits:tuple=None, # Ends of the colour scale; smallest and largest by default
 ): # The figure
     "Draw frames as maps side by side"
-    frames, lat, lon = (
-        a.detach().double().cpu().numpy() if isinstance(a, torch.Tensor)
-        else np.asarray(a, float) for a in (frames, lat, lon))
+    def array(a):
+        if isinstance(a, torch.Tensor): a = a.detach().double().cpu()
+        return np.asarray(a, float)
+    frames,lat,lon = map(array, (frames, lat, lon))
     if frames.ndim==2: frames = frames[None]
     if frames.ndim != 3:
         raise arg_error('frames', '(H,W) or (T,H,W)', f"shape {frames.shape}")
@@ -232,11 +227,11 @@ def show_maps(
     lo,hi  = limits or _grey_limits(frames)
     aspect = 1/max(math.cos(math.radians(np.abs(lat).mean())), .1)
     shape  = np.ptp(lat)*aspect/max(np.ptp(lon), 1e-9)
+    size   = .9 + 2.3*len(frames), .6 + 2*min(max(shape, .4), 2)
     with figure_style():
-        fig, axs = plt.subplots(
-            1, len(frames),
-            figsize=(0.9 + 2.3 * len(frames), 0.6 + 2 * min(max(shape, 0.4), 2)),
-            squeeze=False, sharey=True, layout='constrained')
+        fig,axs = plt.subplots(
+            1, len(frames), figsize=size, squeeze=False, sharey=True,
+            layout='constrained')
         for i,(ax,frame) in enumerate(zip(axs[0], frames)):
             mesh = ax.pcolormesh(
                 lon, lat, frame, cmap='cividis', vmin=lo, vmax=hi, shading='nearest',
@@ -258,32 +253,22 @@ def plot_lead_times(
     baseline:str=None,
 ): # The figure
     "Draw a score of all forecasts over the lead time"
-    names = [n for n in scores if score in scores[n]]
-    if not names:
-        raise arg_error(
-            'scores', f"a dict with {score!r} of at least one forecast",
-            ', '.join(scores) or 'none')
+    names = scored(scores, score)
     if baseline is not None and baseline not in names:
         raise arg_error('baseline', f"one of {', '.join(names)}", repr(baseline))
     known  = lambda n: np.array(scores[n][score], dtype=float) # None becomes NaN
-    gained = lambda n: np.array(
-        [
-            percent_gained(v, b, perfect(score))
-            for v, b in zip(known(n), known(baseline))])
+    gained = lambda n: [
+        percent_gained(v, b, perfect(score)) for v,b in zip(known(n), known(baseline))]
     label  = score_title(score) if baseline is None else f"Skill over {baseline} (%)"
     with figure_style():
         fig,ax = plt.subplots(figsize=(5.4,2.8), layout='constrained')
         for i, n in enumerate(names):
             values = known(n) if baseline is None else gained(n)
-            look = (
-                dict(
-                    color='.45', ls=['--', ':', '-.', (0, (1, 3)), (0, (6, 3))][i % 5],
-                    mfc='w')
-                if n in TRIVIAL
-                else dict(color=f'C{i}', ls='-'))
+            dashes = ['--', ':', '-.', (0, (1,3)), (0, (6,3))][i%5]
+            trivial = dict(color='.45', ls=dashes, mfc='w')
             ax.plot(
-                range(1, len(values) + 1), values, label=n, marker='oDPXs^vd'[i % 8],
-                markersize=4, **look)
+                range(1, len(values)+1), values, label=n, marker='oDPXs^vd'[i%8],
+                markersize=4, **(trivial if n in TRIVIAL else dict(color=f'C{i}')))
         ax.set(xlabel='Lead time (frames)', ylabel=label, title=title)
         if baseline is None and perfect(score) < math.inf:
             ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
@@ -305,36 +290,26 @@ def _palette():
     greys = np.repeat(np.linspace(0,255,_GREYS).round().astype(int), 3)
     return [*greys.tolist(), *(c for rgb in _COLORS.values() for c in rgb)]
 
-def _palette_index(
-    frames,   # Array of values
-    lo:float, # Value of black
-    hi:float, # Value of white
-)->np.ndarray: # Like `frames`, uint8
+def _palette_index(frames, lo, hi): # values, those of black and white -> uint8
     "Turn values into entries of the palette"
     level = np.clip((frames-lo)/(hi-lo), 0, 1)*(_GREYS-1)
-    return np.where(
-        np.isnan(level), _entry['missing'], np.nan_to_num(level).round()
-    ).astype(np.uint8)
+    level = np.where(np.isnan(level), _entry['missing'], level.round())
+    return level.astype(np.uint8)
 
 # %% ../nbs/23_plotting.ipynb #c59
 _BORDER,_HEADER = 3,14 # pixels
 
-def _draw_panel(
-    frame,     # `(H,W)` palette entries
-    scale:int, # Enlargement
-    kind:str,  # 'input', 'truth' or 'forecast'
-    when:str,  # Its time, `'+1'` say
-)->Image.Image: # Palette image
+def _draw_panel(frame, scale, kind, when): # (H,W) entries, enlargement, 'input', '+1'
     "Draw one frame of an animation"
     frame  = np.kron(frame, np.ones((scale,scale), np.uint8))
     stripe = np.add.outer(*map(np.arange, frame.shape))//3%2==1
     frame[stripe & (frame==_entry['missing'])] = _entry['paper']
     frame  = np.pad(frame, _BORDER, constant_values=_entry[kind])
     header = Image.new('L', (frame.shape[1],_HEADER), 255)
-    ImageDraw.Draw(header).text(
-        (1, 1), f"{kind} {when}", fill=0, font=ImageFont.load_default())
-    return Image.fromarray(
-        np.concatenate([_palette_index(np.array(header), 0, 255), frame]))
+    font   = ImageFont.load_default()
+    ImageDraw.Draw(header).text((1, 1), f"{kind} {when}", fill=0, font=font)
+    header = _palette_index(np.array(header), 0, 255)
+    return Image.fromarray(np.concatenate([header, frame]))
 
 # %% ../nbs/23_plotting.ipynb #c62
 def animate_forecast(
@@ -349,28 +324,23 @@ def animate_forecast(
 )->Path: # `path`
     "Write an animation: truth and forecast side by side, with the input before them, again and again"
     path = Path(path)
-    kind = path.suffix.lower()
-    if kind not in _WRITERS:
-        raise arg_error(
-            'path', f"a file name that ends in {', '.join(_WRITERS)}", repr(path.name))
+    write = _WRITERS.get(path.suffix.lower())
+    if not write: raise arg_error('path', f"a name in {', '.join(_WRITERS)}", path.name)
     context,target,forecast = _forecast_parts(context, target, forecast, channel)
     limits = _grey_limits(context, target)
     scale  = max(1, round(144/max(context.shape[2:])))
-    shown = {
-        n: np.concatenate([context, x], 1)
-        for n, x in (('truth', target), ('forecast', forecast)) if x is not None}
-    shown = {
-        n: _palette_index(x, *limits) for n, x in (shown or {'input': context}).items()}
+    given  = dict(truth=target, forecast=forecast)
+    given  = {n: x for n,x in given.items() if x is not None}
+    shown  = {n: np.concatenate([context, x], 1) for n,x in given.items()}
+    shown  = shown or {'input': context}
+    shown  = {n: _palette_index(x, *limits) for n,x in shown.items()}
     known,total = context.shape[1],next(iter(shown.values())).shape[1]
-    images = []
-    for t, when in enumerate(time_labels(known, total - known)):
-        kinds = {n: n if t >= known else 'input' for n in shown}
-        images.append(
-            _side_by_side(
-                [
-                    _draw_panel(x[i, t], scale, kinds[n], when)
-                    for i in range(len(context)) for n, x in shown.items()]))
-    with atomic_path(path) as part: _WRITERS[kind](images, part, fps)
+    def draw(t, when):
+        return _side_by_side([
+            _draw_panel(x[i,t], scale, n if t >= known else 'input', when)
+            for i in range(len(context)) for n,x in shown.items()])
+    images = [draw(t, when) for t,when in enumerate(time_labels(known, total-known))]
+    with atomic_path(path) as part: write(images, part, fps)
     return path
 
 def _side_by_side(panels, gap=4):
@@ -381,20 +351,19 @@ def _side_by_side(panels, gap=4):
     return row
 
 def _write_gif(images, path, fps):
-    images[0].save(
-        path, 'GIF', save_all=True, append_images=images[1:],
-        duration=round(1000 / fps), loop=0)
+    first,*rest = images
+    first.save(
+        path, 'GIF', save_all=True, append_images=rest, loop=0,
+        duration=round(1000/fps))
 
 def _write_with(writer, images, path):
     "Write with one of matplotlib's own writers, pixel for pixel"
     fig = plt.figure(figsize=[n/100 for n in images[0].size], dpi=100)
-    ax  = fig.add_axes((0,0,1,1), frameon=False)
     try:
         with writer.saving(fig, str(path), 100):
             for im in images:
-                ax.clear()
-                ax.set_axis_off()
-                ax.imshow(im.convert('RGB'), aspect='auto', interpolation='nearest')
+                fig.clear()
+                fig.figimage(np.asarray(im.convert('RGB')))
                 writer.grab_frame()
     finally: plt.close(fig)
 
@@ -404,27 +373,19 @@ _ICONS = {
     'fast-forward': '▶|', 'plus': '+'}
 
 def _write_html(images, path, fps):
-    _write_with(
-        animation.HTMLWriter(fps=fps, embed_frames=True, default_mode='loop'), images,
-        path)
-    page = path.read_text()
+    writer = animation.HTMLWriter(fps=fps, embed_frames=True, default_mode='loop')
+    _write_with(writer, images, path)
     # an icon font from elsewhere; plain signs need no network
-    page = re.sub(r'<link[^>]*>', '', page)
-    for name, sign in _ICONS.items():
-        page = page.replace(f'<i class="fa fa-{name}"></i>', sign)
+    page = re.sub(r'<link[^>]*>', '', path.read_text())
+    page = re.sub(r'<i class="fa fa-([^"]*)"></i>', lambda m: _ICONS[m[1]], page)
     path.write_text('<meta charset="utf-8">' + page, encoding='utf-8')
 
 def _write_mp4(images, path, fps):
     if not animation.FFMpegWriter.isAvailable():
-        raise arg_error(
-            'path', 'a .gif or .html file', 'an .mp4',
-            'ffmpeg writes those, and is not installed', RuntimeError)
+        raise RuntimeError("ffmpeg writes .mp4 files, and is not installed")
     # what browsers play
-    _write_with(
-        animation.FFMpegWriter(
-            fps=fps, codec='h264', extra_args=['-pix_fmt', 'yuv420p']),
-        images,
-        path)
+    writer = animation.FFMpegWriter(fps, 'h264', extra_args=['-pix_fmt', 'yuv420p'])
+    _write_with(writer, images, path)
 
 _WRITERS = {'.gif':_write_gif, '.html':_write_html, '.mp4':_write_mp4}
 
@@ -437,9 +398,7 @@ def save_figure(
     path = Path(path)
     kind = path.suffix[1:].lower()
     if kind not in fig.canvas.get_supported_filetypes():
-        raise arg_error(
-            'path', 'a file name with the ending of a picture, `.png` say',
-            repr(path.name))
+        raise arg_error('path', 'the name of a picture, `.png` say', repr(path.name))
     with atomic_path(path) as part:
         fig.savefig(part, format=kind, bbox_inches='tight', facecolor='white')
     plt.close(fig)

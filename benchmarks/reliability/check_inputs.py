@@ -223,9 +223,9 @@ BAD = {
     ('a file of neither kind',                  ValueError, 'suffix of path', "'.zip'",          lambda: export_model('x.zip', model)),
     ('a Linear for a forecaster',               TypeError,  'model', 'Linear',                   lambda: export_model('x.pt2', nn.Linear(1, 1))),
     ('a form that it has not',                  ValueError, 'form', "'backwards'",               lambda: export_model('x.pt2', model, 'backwards')),
-    ('single steps in two directions',          ValueError, 'form', 'step',                      lambda: export_model('x.pt2', ConvLSTM(1, 4, bidirectional=True), 'step')),
-    ('a layer without input',                   ValueError, 'model', 'in_channels=0',            lambda: export_model('x.pt2', own)),
-    ('a fill value for a layer, without units', ValueError, 'fill', '1.0',                       lambda: export_model('x.pt2', layer, fill=1.)),
+    ('a layer for a forecaster',                TypeError,  'model', 'ConvLSTM',                 lambda: export_model('x.pt2', layer)),
+    ('a stream of a model that remembers frames', ValueError, 'form', "'stream'",                lambda: export_model('x.pt2', LagrangianForecaster(1, 4, 3), 'stream')),
+    ('a number for `mask`',                     TypeError,  'mask', '2',                         lambda: export_model('x.pt2', model, mask=2)),
     ('no place to read at',                     ValueError, 'interleave', '0',                   lambda: ArchiveWindows(numpy_records(np.zeros((9,8,8), np.float32)), 2, 2, interleave=0)),
     ('fewer frames than a window',              ValueError, 'records', '3',                      lambda: ArchiveWindows(numpy_records(np.zeros((3,8,8), np.float32)), 2, 2)),
 ]}

@@ -45,7 +45,7 @@ def other_training():
     with tempfile.TemporaryDirectory() as d:
         train(d, 'run', 0, KILL=6, MINUTES=0)
         told = {}
-        for option,value,says in (('--epochs',5,'schedule.epochs was 4, is 5'), ('--lr',.02,'schedule.lr was'), ('--bs',8,'data.train.bs was 4, is 8'), ('--seed',1,'config.seed was 0, is 1'),
+        for option,value,says in (('--epochs',5,'epochs was 4, is 5'), ('--lr',.02,'schedule.lr was'), ('--bs',8,'data.train.bs was 4, is 8'), ('--seed',1,'config.seed was 0, is 1'),
                                   ('--num_workers',2,'data.train.workers was 0, is 2'), ('--preset','quick','config.model.args.hidden_channels was [4, 4], is [32]')):
             r = night(d, '--resume', 'run', '--device', 'cpu', option, value)
             told[option] = r.returncode==2 and says in r.stderr

@@ -11,7 +11,7 @@ from fastai.learner import load_learner
 from convlstm_nb.data.archive import ArchiveWindows
 from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.callbacks import KeepBest
-from convlstm_nb.checkpoint import AT, HEAD, ZEROS, build_model, checksum, load_model, load_tensors, read_json, save_model, save_tensors, write_json
+from convlstm_nb.checkpoint import _checksum, build_model, load_model, load_tensors, read_json, save_model, save_tensors, write_json
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.data.moving_mnist import load_digits, read_idx
 from convlstm_nb.export import export_model
@@ -234,7 +234,7 @@ def recipes(place):
     t,grew = Tally(place),[]
     for i,state in enumerate(STATES):
         p = place.box('training.safetensors', b'')
-        save_tensors(p, {'0':torch.zeros(3)}, dict(training=state))
+        save_tensors(p, {'0':torch.zeros(3)}, dict(state=state))
         for reader,fn in dict(read_training=read_training, resume=lambda p: resume(p.parent)).items(): grew.append(watch(t, f'state {i}, {reader}', fn, p))
     for i,config in enumerate(TRAININGS):
         p = place.box('training.safetensors', b'')
@@ -246,7 +246,7 @@ def deep(n, o=1):
     for _ in range(n): o = [o]
     return o
 
-KEYS   = 'epoch','batch','seconds','claim','where','config','state','start','now'
+KEYS   = 'epoch','batch','seconds','settings','machine','config','state','start','now','others'
 STATES = [None, 1, 'x', [], {}, {'dict':[]}, {'dict':1}, {'dict':[[1]]}, {'dict':[['epoch',1]]}, {'tensor':'0'}, {'tensor':'7'}, {'rows':[]}, {'tuple':1}, {'os.system':'id'}, {'a':1, 'b':2},
           deep(150), deep(400), *({'dict':[[k, v] for k in KEYS]} for v in ({'array':['<U500000000', ['x']]}, {'array':['O', 1]}, {'array':['os', []]}, {'array':[]}))][:-3]
 
@@ -258,10 +258,9 @@ TRAININGS = [None, [], 'x', {}, HONEST | dict(model=None), HONEST | dict(data=No
 
 def forge(rest='', meta='{}', data=b'', size=None):
     "A file of tensors with a right checksum and a table of contents that lies"
-    table = HEAD + ZEROS + b'","meta":' + json.dumps(meta).encode() + b'}' + rest.encode() + b'}'
-    file  = bytearray((len(table) if size is None else size).to_bytes(8, 'little') + table + data)
-    file[AT:AT+len(ZEROS)] = checksum(file)
-    return bytes(file)
+    entry = json.dumps(dict(sha256=_checksum({}, meta), meta=meta)) # of no tensors: safetensors itself refuses all of `rest`
+    table = json.dumps({'__metadata__':{'convlstm_nb':entry}}).encode()[:-1] + rest.encode() + b'}'
+    return (len(table) if size is None else size).to_bytes(8, 'little') + table + data
 
 def tensor(dtype, shape, *offsets): return ',"x":' + json.dumps(dict(dtype=dtype, shape=shape, data_offsets=offsets))
 

@@ -11,8 +11,9 @@ import torch
 from fastai.callback.core import Callback
 from fastai.learner import Recorder
 from .callbacks import ForecastPicture, peers
+from .checkpoint import flat
 from .checks import arg_error, atomic_path
-from .resume import flat, named
+from .resume import named
 
 # %% ../nbs/45_logging.ipynb #c11
 class History(Callback):

@@ -11,14 +11,14 @@ from fastai.learner import load_learner
 from convlstm_nb.data.archive import ArchiveWindows
 from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.callbacks import KeepBest
-from convlstm_nb.checkpoint import _checksum, build_model, load_model, load_tensors, read_json, save_model, save_tensors, write_json
+from convlstm_nb.checkpoint import _checksum, build_model, load_model, load_tensors, pack, read_json, save_model, save_tensors, write_json
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.data.moving_mnist import load_digits, read_idx
 from convlstm_nb.export import export_model
 from convlstm_nb.data.open import image_records
 from convlstm_nb.presets import PRESETS
 from convlstm_nb.experiment import OWN_DATA
-from convlstm_nb.resume import read_training, write_training
+from convlstm_nb.resume import read_training
 from convlstm_nb.data.readers import load_array, numpy_records, read_frames
 from convlstm_nb.data.open import open_records
 from convlstm_nb.data.scaling import Scaling, fit_scaling
@@ -238,7 +238,7 @@ def recipes(place):
         for reader,fn in dict(read_training=read_training, resume=lambda p: resume(p.parent)).items(): grew.append(watch(t, f'state {i}, {reader}', fn, p))
     for i,config in enumerate(TRAININGS):
         p = place.box('training.safetensors', b'')
-        write_training(p, dict.fromkeys(KEYS) | dict(state=dict(model=place.model.state_dict()), config=config))
+        save_tensors(p, *pack(dict.fromkeys(KEYS) | dict(state=dict(model=place.model.state_dict()), config=config)))
         grew.append(watch(t, f'training {i}', lambda p: resume(p.parent), p))
     yield small(t, grew, f'{len(STATES)} checkpoints with a right checksum that hold something else than a training, and {len(TRAININGS)} of trainings that ask for more than they hold, to go on with')
 

@@ -245,7 +245,9 @@ def read_training(
     try:
         state = unpack(*saved)
         return {k: state[k] for k in _PARTS}
-    except (LookupError, ValueError, TypeError, AttributeError) as e:
+    except (
+        LookupError, ValueError, TypeError, AttributeError, RecursionError
+    ) as e:
         raise arg_error(
             path, 'the file of a TrainingCheckpoint', f"another ({e!r})") from None
 

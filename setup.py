@@ -16,7 +16,7 @@ setup(
     long_description_content_type='text/markdown',
     classifiers=['Development Status :: 4 - Beta', 'Intended Audience :: Science/Research',
                  'Programming Language :: Python :: 3', 'Topic :: Scientific/Engineering :: Image Processing'],
-    packages=find_packages(include=['convlstm_nb', 'convlstm_nb.*']), package_data={'convlstm_nb': ['data/*', 'weights/*/*']},
+    packages=find_packages(include=['convlstm_nb', 'convlstm_nb.*']), package_data={'convlstm_nb': ['py.typed', 'data/*', 'weights/*/*']},
     python_requires=f">={cfg['min_python']}", install_requires=cfg['requirements'].split(),
     extras_require=extras,
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},

@@ -12,7 +12,9 @@ def cpu_name():
     "The processor's name, where the system tells it"
     try: lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError: return platform.processor() or platform.machine()
-    return next((l.split(':')[1].strip() for l in lines if l.startswith('model name')), platform.machine())
+    return next(
+        (l.split(':')[1].strip() for l in lines if l.startswith('model name')),
+        platform.machine())
 
 def memory_gib():
     "Memory of the machine in GiB, where the system tells it"
@@ -26,12 +28,19 @@ def installed(name):
 
 def describe():
     "The machine, the versions and the date"
-    cpu = dict(cpu=cpu_name(), cores=os.cpu_count(), threads=torch.get_num_threads(), memory_gib=memory_gib(), system=platform.system(),
-               capability=torch.backends.cpu.get_cpu_capability())
+    cpu = dict(
+        cpu=cpu_name(), cores=os.cpu_count(), threads=torch.get_num_threads(),
+        memory_gib=memory_gib(), system=platform.system(),
+        capability=torch.backends.cpu.get_cpu_capability())
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     names = ['convlstm_nb','torch','fastai','numpy']
-    return dict(date=date.today().isoformat(), machine=dict(cpu, gpu=gpu), versions=dict(python=platform.python_version(), **{n:installed(n) for n in names}))
+    return dict(
+        date=date.today().isoformat(),
+        machine=dict(cpu, gpu=gpu),
+        versions=dict(
+            python=platform.python_version(), **{n: installed(n) for n in names}))
 
 def keep(name, **figures):
     "Write the figures of a benchmark to `results/<name>.json`"
-    with atomic_path(results/f'{name}.json') as part: part.write_text(json.dumps(dict(describe(), **figures), indent=1) + '\n')
+    with atomic_path(results / f'{name}.json') as part:
+        part.write_text(json.dumps(dict(describe(), **figures), indent=1) + '\n')

@@ -327,8 +327,8 @@ def speed_part(run):
         if base:
             made["base"] = base(shape[2], h, width, peephole=None, device=run.device)
         floors = {
-            "floor": lambda: bare(x, h, width),
-            "floor_bf16": lambda: bare(x, h, width, torch.bfloat16)}
+            "floor": lambda x=x: bare(x, h, width),
+            "floor_bf16": lambda x=x: bare(x, h, width, torch.bfloat16)}
         forms = build(floors | in_both(step, made, x), failures, name)
         seconds = 0.8 * run.left() / (len(CASES) - k)
         times[name], rounds = measure(forms, run, seconds)

@@ -1,4 +1,5 @@
-"Run the README's main job, `convlstm_train`, as a command, and keep its figures, its wall time and its animation."
+"""Run the README's main job, `convlstm_train`, as a command, and keep its figures,
+its wall time and its animation."""
 import json, shutil, subprocess, sys, tempfile, time
 from importlib.resources import files
 from pathlib import Path
@@ -19,40 +20,65 @@ def unit(images):
     return v/(np.linalg.norm(v, axis=1, keepdims=True) + 1e-9)
 
 def reader(digits, labels, k=5):
-    "A function that reads images of digits: the class of their `k` most similar training digits"
+    """A function that reads images of digits: the class of their `k` most similar
+    training digits"""
     known = unit(digits)
     def read(images):
         s = unit(images)@known.T
         top = np.argsort(-s, 1)[:,:k]
-        return np.array([np.bincount(labels[t], weights=s[i,t], minlength=10).argmax() for i,t in enumerate(top)])
+        return np.array(
+            [
+                np.bincount(labels[t], weights=s[i, t], minlength=10).argmax()
+                for i, t in enumerate(top)])
     return read
 
 def recognised(run, n=300):
-    "The share of test digits that a reader, trained on the training digits, tells right at each lead time"
+    """The share of test digits that a reader, trained on the training digits, tells
+    right at each lead time"""
     motion = load_config(run)['data']['motion']
     side   = motion['digit_size']
-    with (files('convlstm_nb')/'data'/'mnist_digits.npz').open('rb') as f: mnist = dict(np.load(f))
+    with (files('convlstm_nb') / 'data' / 'mnist_digits.npz').open('rb') as f:
+        mnist = dict(np.load(f))
     read = reader(resize_digits(mnist['train_images'], side), mnist['train_labels'])
     test = resize_digits(mnist['test_images'], side)
     ds   = MovingMNIST('test', length=n, **motion)
     x,y  = (torch.stack(t) for t in zip(*(ds[i] for i in range(n))))
     shown = dict(truth=y, forecast=forecast(load_model(run), x, y.shape[1]))
     drawn = [draw_motion(ds, i) for i in range(n)]
-    label = np.array([mnist['test_labels'][(test==images[0]).all((1,2)).argmax()] for images,_,_ in drawn])
+    label = np.array(
+        [
+            mnist['test_labels'][(test == images[0]).all((1, 2)).argmax()]
+            for images, _, _ in drawn])
     def share(frames, t):
         at = [np.rint(path[0,motion['context']+t]).astype(int) for _,path,_ in drawn]
-        return float((read(np.stack([f[t,0,r:r+side,c:c+side].numpy() for f,(r,c) in zip(frames, at)]))==label).mean())
-    return {name: [round(share(frames, t), 3) for t in range(y.shape[1])] for name,frames in shown.items()}
+        return float(
+            (
+                read(
+                    np.stack(
+                        [
+                            f[t, 0, r : r + side, c : c + side].numpy()
+                            for f, (r, c) in zip(frames, at)]))
+                == label).mean())
+    return {
+        name: [round(share(frames, t), 3) for t in range(y.shape[1])]
+        for name, frames in shown.items()}
 
 def train(runs, seed):
     "Train with one seed; return the run's scores, its training time and its wall time"
     start = time.perf_counter()
-    subprocess.run([Path(sys.executable).parent/'convlstm_train', '--runs', runs, '--name', f'seed{seed}', '--seed', str(seed)], check=True)
+    subprocess.run(
+        [
+            Path(sys.executable).parent / 'convlstm_train', '--runs', runs, '--name',
+            f'seed{seed}', '--seed', str(seed)],
+        check=True)
     wall = time.perf_counter() - start
     run  = Path(runs)/f'seed{seed}'
-    scores,config = (json.loads((run/f'{n}.json').read_text()) for n in ('metrics','config'))
-    return dict(seed=seed, wall_seconds=round(wall), train_seconds=round(config['seconds']), skill_percent=round(skill(scores), 1),
-                recognised=recognised(run), metrics=scores)
+    scores, config = (
+        json.loads((run / f'{n}.json').read_text()) for n in ('metrics', 'config'))
+    return dict(
+        seed=seed, wall_seconds=round(wall), train_seconds=round(config['seconds']),
+        skill_percent=round(skill(scores), 1), recognised=recognised(run),
+        metrics=scores)
 
 @call_parse
 def main(
@@ -62,6 +88,10 @@ def main(
     with tempfile.TemporaryDirectory() as runs:
         found = [train(runs, s) for s in range(seeds)]
         images.mkdir(exist_ok=True)
-        for name in ('forecast.gif','forecast.png'): shutil.copy(Path(runs)/'seed0'/name, images/name)
+        for name in ('forecast.gif', 'forecast.png'):
+            shutil.copy(Path(runs) / 'seed0' / name, images / name)
     keep('quick', runs=found)
-    for f in found: print(f"seed {f['seed']}: {f['skill_percent']} % under the best trivial forecast, {f['wall_seconds']} s, recognised {f['recognised']}")
+    for f in found:
+        print(
+            f"seed {f['seed']}: {f['skill_percent']} % under the best trivial "
+            f"forecast, {f['wall_seconds']} s, recognised {f['recognised']}")

@@ -1,28 +1,34 @@
-"""Pack the digits that ship with the package, from a folder with MNIST's four idx files.
+"""Pack the digits that ship with the package, from a folder with MNIST's four idx
+files.
 
-    python tools/pack_mnist.py FOLDER [convlstm_nb/data/mnist_digits.npz]
+python tools/pack_mnist.py FOLDER [convlstm_nb/data/mnist_digits.npz]
 """
 import os, sys
 from pathlib import Path
 import numpy as np
-from convlstm_nb.data.moving_mnist import SPLITS, find_idx, load_digits, read_idx, split_rows
+from convlstm_nb.data.moving_mnist import (
+    SPLITS, find_idx, load_digits, read_idx, split_rows)
 
 SIZES = dict(train=2000, valid=500, test=500)
 
 def pack(folder, path):
     rng,arrays,seen = np.random.default_rng(2015),{},set()
-    for split,n in SIZES.items():
+    for split, n in SIZES.items():
         images = load_digits(split, folder)
-        labels = read_idx(find_idx(folder, f'{SPLITS[split]}-labels-idx1-ubyte'))[split_rows(split)]
-        assert len(images)==len(labels), f"{split}: {len(images)} images, but {len(labels)} labels"
+        labels = read_idx(find_idx(folder, f'{SPLITS[split]}-labels-idx1-ubyte'))[
+            split_rows(split)]
+        assert len(images) == len(labels), (
+            f"{split}: {len(images)} images, but {len(labels)} labels")
         rows = np.sort(rng.choice(len(images), n, replace=False))
-        arrays |= {f'{split}_images':images[rows], f'{split}_labels':labels[rows]}
+        arrays |= {f'{split}_images': images[rows], f'{split}_labels': labels[rows]}
         seen.update(im.tobytes() for im in images[rows])
     assert len(seen)==sum(SIZES.values()), 'an image occurs twice'
     part = path.with_name(path.name+'.tmp')
     with part.open('wb') as f: np.savez_compressed(f, **arrays)
     os.replace(part, path)
-    print(f"{path}: {path.stat().st_size:,} bytes; " + ', '.join(f'{k} {v.shape}' for k,v in arrays.items()))
+    print(
+        f"{path}: {path.stat().st_size:,} bytes; "
+        + ', '.join(f'{k} {v.shape}' for k, v in arrays.items()))
 
 if __name__ == '__main__':
     if not 2 <= len(sys.argv) <= 3: sys.exit(__doc__)

@@ -1,4 +1,5 @@
-"Make README.md from nbs/index.ipynb: what a reader of the page sees, with links that hold outside of the site."
+"""Make README.md from nbs/index.ipynb: what a reader of the page sees, with links
+that hold outside of the site."""
 import posixpath, re, sys
 from configparser import ConfigParser
 from pathlib import Path
@@ -18,20 +19,28 @@ def is_text(data):
     return data.keys() <= {'text/plain','text/markdown'} and data
 
 def visible(cell):
-    "`cell` as a reader sees it, without directives and without the pictures it draws; `None` if hidden"
+    """`cell` as a reader sees it, without directives and without the pictures it
+    draws; `None` if hidden"""
     if cell.cell_type=='raw': return
     if cell.cell_type=='markdown': return cell
     directives = re_directive.findall(cell.source)
     if any(map(re_hide.fullmatch, directives)): return
-    cell.source = '' if any(map(re_silent.fullmatch, directives)) else re_directive.sub('', cell.source).strip()
-    cell.outputs = [o for o in cell.outputs if o.get('name')=='stdout' or is_text(o.get('data', {}))]
+    cell.source = (
+        '' if any(map(re_silent.fullmatch, directives))
+        else re_directive.sub('', cell.source).strip())
+    cell.outputs = [
+        o for o in cell.outputs
+        if o.get('name') == 'stdout' or is_text(o.get('data', {}))]
     return cell if cell.source or cell.outputs else None
 
 def link(url, site):
-    "`url` of nbs/index.ipynb, as README.md needs it: a page is on the `site`, a file in the repository"
+    """`url` of nbs/index.ipynb, as README.md needs it: a page is on the `site`, a
+    file in the repository"""
     if re.match(r'[a-z]+:', url): return url
     page = re_page.fullmatch(url)
-    return f'{site}/{page[1]}{page[2].lower()}.html' if page else posixpath.normpath(f'nbs/{url}')
+    return (
+        f'{site}/{page[1]}{page[2].lower()}.html' if page
+        else posixpath.normpath(f'nbs/{url}'))
 
 def readme(nb, site):
     "The text of README.md for the notebook `nb`"
@@ -53,6 +62,9 @@ def main(
     cfg = cfg['DEFAULT']
     nb = nbformat.read(top/'nbs/index.ipynb', as_version=4)
     new,path = readme(nb, cfg['doc_host']+cfg['doc_baseurl']), top/'README.md'
-    if not check: return print(f'{path.name}: {path.write_text(new, encoding="utf-8")} characters')
-    if not path.exists() or path.read_text(encoding='utf-8')!=new: sys.exit('README.md is stale: run python tools/readme.py')
+    if not check:
+        return print(
+            f'{path.name}: {path.write_text(new, encoding="utf-8")} characters')
+    if not path.exists() or path.read_text(encoding='utf-8') != new:
+        sys.exit('README.md is stale: run python tools/readme.py')
     print('README.md is fresh')

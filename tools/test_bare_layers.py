@@ -1,4 +1,5 @@
-"The layers need torch, fastcore and numpy alone, and are the LSTM of torch on images of one pixel."
+"""The layers need torch, fastcore and numpy alone, and are the LSTM of torch on
+images of one pixel."""
 import sys
 from pathlib import Path
 
@@ -7,7 +8,8 @@ heavy = 'fastai', 'matplotlib', 'pandas', 'torchvision', 'PIL', 'IPython'
 class Refuse:
     "Import hook that refuses what `convlstm_nb.layers` has to do without"
     def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] in heavy: raise ModuleNotFoundError(f'{name} must not be needed here', name=name)
+        if name.partition('.')[0] in heavy:
+            raise ModuleNotFoundError(f'{name} must not be needed here', name=name)
 
 sys.meta_path.insert(0, Refuse())
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -26,17 +28,20 @@ x = torch.randn(2,5,3,8,9, requires_grad=True)
 layers = ConvLSTM(3, [6,4], kernel_size=[5,3], num_layers=2)
 out,state = layers(x)
 assert out.shape==(2,5,4,8,9), out.shape
-assert [(tuple(h.shape),tuple(c.shape)) for h,c in state]==[((2,6,8,9),)*2, ((2,4,8,9),)*2]
+assert [(tuple(h.shape), tuple(c.shape)) for h, c in state] == [
+    ((2, 6, 8, 9),) * 2, ((2, 4, 8, 9),) * 2]
 (out**2).mean().backward()
 without = [n for n,p in layers.named_parameters() if p.grad is None or not p.grad.any()]
 assert not without and x.grad.any(), f'no gradient reaches {without}'
 
-# Weight by weight, `nn.LSTM`: only the middle of a kernel sees anything of a single pixel
+# Weight by weight, `nn.LSTM`: only the middle of a kernel sees anything of a single
+# pixel
 ref  = nn.LSTM(3, 5, num_layers=2, batch_first=True)
 conv = ConvLSTM(3, 5, kernel_size=3, num_layers=2, peephole=None)
 with torch.no_grad():
     for l,cell in enumerate(conv.cells):
-        for name in ('weight_ih','weight_hh'): getattr(cell, name)[...,1,1] = getattr(ref, f'{name}_l{l}')
+        for name in ('weight_ih', 'weight_hh'):
+            getattr(cell, name)[..., 1, 1] = getattr(ref, f'{name}_l{l}')
         cell.bias.copy_(getattr(ref, f'bias_ih_l{l}') + getattr(ref, f'bias_hh_l{l}'))
 x = torch.randn(2,7,3)
 (out,state),(ref_out,(h,c)) = conv(x[...,None,None]), ref(x)

@@ -12,11 +12,17 @@ def entries(o):
     return entries(o.get('href', [])) + entries(o.get('contents', []))
 
 def pages(nbs):
-    "The pages that the site is built from: notebooks and Quarto files outside of hidden folders"
-    paths = [p.relative_to(nbs) for ext in ('ipynb','qmd','md') for p in nbs.rglob(f'*.{ext}')]
+    """The pages that the site is built from: notebooks and Quarto files outside of
+    hidden folders"""
+    paths = [
+        p.relative_to(nbs) for ext in ('ipynb', 'qmd', 'md')
+        for p in nbs.rglob(f'*.{ext}')]
     return [p.as_posix() for p in paths if not any(part[0] in '._' for part in p.parts)]
 
-listed = Counter(entries(yaml.safe_load((nbs/'sidebar.yml').read_text())['website']['sidebar']['contents']))
+listed = Counter(
+    entries(
+        yaml.safe_load((nbs / 'sidebar.yml').read_text())['website']['sidebar'][
+            'contents']))
 there  = set(pages(nbs))
 errors = [f'not in nbs/sidebar.yml: {p}'       for p in sorted(there-listed.keys())]
 errors += [f'in nbs/sidebar.yml, but no page: {p}' for p in sorted(listed.keys()-there)]

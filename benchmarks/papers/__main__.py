@@ -1,8 +1,12 @@
-"""The published numbers at small scale: `python benchmarks/papers ablation`, `table1` or `throughput` makes a table, run by run,
-and `python benchmarks/papers table1 --rows fclstm,1layer` some of its rows. Each run leaves one file in `benchmarks/results/papers`, and is
-not made again where a file of the same settings is there. So a table that is interrupted goes on where it stopped.
+"""The published numbers at small scale: `python benchmarks/papers ablation`,
+`table1` or `throughput` makes a table, run by run,
+and `python benchmarks/papers table1 --rows fclstm,1layer` some of its rows. Each run
+leaves one file in `benchmarks/results/papers`, and is
+not made again where a file of the same settings is there. So a table that is
+interrupted goes on where it stopped.
 
-A table is a module here with `ROWS`, name to `(settings, seeds)`, and `measure(settings, seed)`: figures, and pictures as arrays of bytes."""
+A table is a module here with `ROWS`, name to `(settings, seeds)`, and
+`measure(settings, seed)`: figures, and pictures as arrays of bytes."""
 import json, sys, time
 from importlib import import_module
 from pathlib import Path
@@ -18,10 +22,12 @@ folder = results/'papers'
 
 def is_made(path, settings):
     "Is there a run of these settings already?"
-    return path.exists() and json.loads(path.read_text())['settings']==json.loads(json.dumps(settings))
+    return path.exists() and json.loads(path.read_text())['settings'] == json.loads(
+        json.dumps(settings))
 
 def make(table, row, seed):
-    "Make one run, and keep it: the pictures first, since the figures say that all is there"
+    """Make one run, and keep it: the pictures first, since the figures say that all
+    is there"""
     module = import_module(table)
     settings,path = module.ROWS[row][0],folder/f'{table}_{row}_seed{seed}.json'
     if is_made(path, settings): return False
@@ -29,10 +35,15 @@ def make(table, row, seed):
     figures,pictures = module.measure(settings, seed)
     folder.mkdir(exist_ok=True)
     if pictures:
-        with atomic_path(path.with_suffix('.npz')) as part: np.savez_compressed(part, **pictures)
+        with atomic_path(path.with_suffix('.npz')) as part:
+            np.savez_compressed(part, **pictures)
     seconds = time.perf_counter()-begun
-    keep(f'papers/{path.stem}', table=table, row=row, seed=seed, settings=settings, seconds=round(seconds, 1), **figures)
-    print(f"{table} {row}, seed {seed}: {module.headline(figures)}, {seconds:.0f} s", flush=True)
+    keep(
+        f'papers/{path.stem}', table=table, row=row, seed=seed, settings=settings,
+        seconds=round(seconds, 1), **figures)
+    print(
+        f"{table} {row}, seed {seed}: {module.headline(figures)}, {seconds:.0f} s",
+        flush=True)
     return True
 
 @call_parse
@@ -43,7 +54,9 @@ def main(
 ):
     "Make the runs of a table that are not there yet"
     module = import_module(check_choice('table', table, TABLES))
-    asked  = [check_choice('rows', r, list(module.ROWS)) for r in rows.split(',') if r] or list(module.ROWS)
+    asked = [
+        check_choice('rows', r, list(module.ROWS)) for r in rows.split(',') if r
+    ] or list(module.ROWS)
     wanted = [(r, s) for r in asked for s in range(module.ROWS[r][1])]
     made   = 0
     for r,s in sorted(wanted, key=lambda rs: rs[1]): # all rows once, then again

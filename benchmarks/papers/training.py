@@ -1,4 +1,5 @@
-"One training of one small model, as `convlstm_train` trains, with what the tables take away"
+"""One training of one small model, as `convlstm_train` trains, with what the tables
+take away"""
 import math, time
 import torch
 from fastai.torch_core import set_seed
@@ -8,14 +9,18 @@ from convlstm_nb.learner import convlstm_learner, forecast
 from convlstm_nb.presets import fit
 
 def train(model, ds, train, loss_func, opt_func, seed, metrics, clip=1.):
-    "Train, with the weights of the best validation loss at the end: seconds, and validation by epoch"
+    """Train, with the weights of the best validation loss at the end: seconds, and
+    validation by epoch"""
     dls   = sequence_dls(ds['train'], ds['valid'], bs=train['bs'], device='cpu')
-    learn = convlstm_learner(dls, model, loss_func=loss_func, metrics=metrics, clip=clip or math.inf, learner_kwargs=dict(opt_func=opt_func))
+    learn = convlstm_learner(
+        dls, model, loss_func=loss_func, metrics=metrics, clip=clip or math.inf,
+        learner_kwargs=dict(opt_func=opt_func))
     set_seed(seed)
     begun = time.perf_counter()
     with learn.no_bar(), learn.no_logging(): fit(learn, train, KeepBest())
     names = learn.recorder.metric_names[1:-1] # without the epoch and the time
-    return time.perf_counter()-begun, [dict(zip(names, row)) for row in learn.recorder.values]
+    return time.perf_counter() - begun, [
+        dict(zip(names, row)) for row in learn.recorder.values]
 
 def pictures(model, ds, n=3):
     "Forecasts of the first test sequences, as bytes"

@@ -7,12 +7,11 @@ __all__ = ['History', 'TensorBoard']
 
 # %% ../nbs/45_logging.ipynb #c5
 from pathlib import Path
-import torch
 from fastai.callback.core import Callback
 from fastai.learner import Recorder
 from .callbacks import ForecastPicture, peers
 from .checkpoint import flat
-from .checks import arg_error, atomic_path
+from .checks import atomic_path
 from .resume import named
 
 # %% ../nbs/45_logging.ipynb #c11

@@ -34,13 +34,13 @@ from .data.moving_mnist import MovingMNIST
 from convlstm_nb.experiment import (
     TurnAndMirror, check_known, own_config, own_facts, own_records, own_windows,
     predict_own)
-from .logging import TensorBoard
+from .logging import History, TensorBoard
 from .callbacks import Autocast
 from .presets import (
     OPTIMIZERS, PRESETS, fit, loss_of, planned_epochs, preset_data, run_data,
     seconds_per_epoch, train_options)
 from .data.readers import free_path, read_frames, write_frames
-from .resume import History, TrainingCheckpoint, read_training
+from .resume import TrainingCheckpoint, read_training
 from .experiment import own_scores, score_own
 from .metrics import image_scores
 from .plotting import (

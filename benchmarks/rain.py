@@ -15,8 +15,8 @@ from convlstm_nb.baselines import advection, lagrangian_persistence
 from convlstm_nb.checkpoint import CONFIG, load_config, load_model
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.metrics import persistence
-from convlstm_nb.experiment import own_config, own_windows
-from convlstm_nb.experiment import in_units, model_in_units, own_scores, raw
+from convlstm_nb.experiment import own_config, file_windows
+from convlstm_nb.experiment import in_units, model_in_units, file_scores, raw
 from common import describe, installed, keep, results
 
 HOW    = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --bf16 --epochs 6'
@@ -64,7 +64,7 @@ def sums(fn, windows, scores):
 
 def measure(name, fn, windows, thresholds, **facts):
     "Keep the sums of a forecast: the numbers first, since the facts say that all is there"
-    with atomic_path(results/f'rain_{name}.npz') as part: np.savez_compressed(part, **sums(fn, windows, own_scores(windows, thresholds)))
+    with atomic_path(results/f'rain_{name}.npz') as part: np.savez_compressed(part, **sums(fn, windows, file_scores(windows, thresholds)))
     keep(f'rain_{name}', windows=len(windows), thresholds=thresholds, **facts)
     print('measured', name, flush=True)
 
@@ -91,7 +91,7 @@ def test_windows(run, file):
     "The test windows of a run, scaled as in its training"
     config = load_config(run)
     own = own_config(config | dict(data=config['data'] | dict(path=str(Path(file).absolute()))), run)
-    windows = own_windows(own['data'])['test']
+    windows = file_windows(own['data'])['test']
     windows.scaling = own['scaling']
     return own,windows
 

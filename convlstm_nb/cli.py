@@ -24,7 +24,7 @@ from .baselines import NO_CLIMATOLOGY
 from .checks import check_choice, arg_error
 from .distributed import join
 from .metrics import score_table
-from .experiment import own_preset
+from .experiment import file_preset
 from .presets import PRESETS
 from .runs import (
     abandoned, evaluate_run, headline, new_folder, predict_run, resume_run, run_name,
@@ -173,7 +173,7 @@ def convlstm_train(
         if resume is None:
             what = (
                 preset or 'quick' if data is None
-                else own_preset(data, preset or 'own', **own))
+                else file_preset(data, preset or 'own', **own))
             called = preset or 'quick' if data is None else run_name(data)
             folder = Path(
                 peers.of(

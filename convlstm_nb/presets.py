@@ -20,7 +20,7 @@ from .losses import (
 from .data.moving_mnist import MovingMNIST
 from .models.forecaster import EncoderForecaster
 from .models.forecaster import PAPERS
-from .experiment import OWN_PRESETS, own_windows
+from .experiment import FILE_PRESETS, file_windows
 from .callbacks import Autocast
 from .resume import same_chance
 
@@ -78,7 +78,7 @@ PRESETS = {
         train=dict(
             epochs=200, bs=16, lr=5e-4, schedule='one_cycle', optimizer='adam',
             sampling=50_000, patience=None, num_workers=0)),
-    **OWN_PRESETS}
+    **FILE_PRESETS}
 
 OPTIMIZERS = {'adam':Adam, 'rmsprop':partial(RMSProp, sqr_mom=.9)}
 
@@ -105,7 +105,7 @@ def run_data(
         raise arg_error(
             'data', "given with the presets 'own' and 'rain'", 'nothing',
             'say `--data FILE`')
-    return own_windows(data)
+    return file_windows(data)
 
 # %% ../nbs/51_presets.ipynb #c15
 TRAIN = dict(

@@ -32,7 +32,7 @@ from .metrics import (
     SCORES, black, persistence, save_scores, score_forecasts, trivial_forecasts)
 from .data.moving_mnist import MovingMNIST
 from convlstm_nb.experiment import (
-    TurnAndMirror, check_known, own_config, own_facts, own_records, own_windows,
+    TurnAndMirror, check_known, own_config, own_facts, file_records, file_windows,
     predict_own)
 from .logging import TensorBoard
 from .callbacks import Autocast
@@ -41,7 +41,7 @@ from .presets import (
     seconds_per_epoch, train_options)
 from .data.readers import free_path, read_frames, write_frames
 from .resume import History, TrainingCheckpoint, read_training
-from .experiment import own_scores, score_own
+from .experiment import file_scores, score_windows
 from .metrics import image_scores
 from .plotting import (
     animate_forecast, plot_lead_times, save_figure, show_forecast)
@@ -228,7 +228,7 @@ def _own_metrics(
     data:dict, # The `data` of a preset
 )->list: # Metrics for a Learner, in the units of the file
     "The scores to watch while training on a file"
-    scores = own_scores(valid, data['thresholds'])
+    scores = file_scores(valid, data['thresholds'])
     return [
         ForecastMetric(k, s, units(valid)) for k, s in scores.items()
         if k.startswith(('rmse', 'csi')) and units(valid)] or None
@@ -245,13 +245,13 @@ def score_run(
     model, # A forecaster
     data:dict, # The `data` of a preset
     seed:int=0, # That the model was trained with
-    ds:dict=None, # From own_windows, if they are there already
+    ds:dict=None, # From file_windows, if they are there already
 )->dict: # `{forecast: {score: [one value for each lead time]}}`
     "Score a model and the trivial forecasts on the test sequences"
     # anew, since fresh training sequences move on while a model trains
     ds = ds or run_data(data, seed)
     if isinstance(ds['test'], Windows):
-        return score_own(
+        return score_windows(
             model, ds['test'], ds['train'], period=data['period'],
             thresholds=data['thresholds'])
     fns = {'model':partial(forecast, model), **trivial_forecasts(batches(ds['train']))}
@@ -506,13 +506,13 @@ def _evaluate_own(
     # as the model was trained, whatever the file is now
     said,scaled = own['data'],{k:own[k] for k in ('scaling','mask','covariates')}
     if data is None:
-        ds = own_windows(said)
+        ds = file_windows(said)
         for w in ds.values(): vars(w).update(scaled)
         return score_run(model, said, ds=ds)
-    records = own_records(said, data, key, axes)
+    records = file_records(said, data, key, axes)
     for r in records: check_known(r, config)
     windows = Windows(
         records, said['context'], said['horizon'], step=said['step'],
         stride=said['test_stride'] or said['horizon'], **scaled)
-    return score_own(
+    return score_windows(
         model, windows, period=said['period'], thresholds=said['thresholds'])

@@ -17,7 +17,7 @@ from convlstm_nb.data.moving_mnist import load_digits, read_idx
 from convlstm_nb.export import export_model
 from convlstm_nb.data.open import image_records
 from convlstm_nb.presets import PRESETS
-from convlstm_nb.experiment import OWN_DATA
+from convlstm_nb.experiment import FILE_DATA
 from convlstm_nb.resume import read_training, write_training
 from convlstm_nb.data.readers import load_array, numpy_records, read_frames
 from convlstm_nb.data.open import open_records
@@ -518,7 +518,7 @@ def asks(place):
         grew.append(watch(t, str(ask), of_run(place)['convlstm_evaluate'], path.parent))
     yield small(t, grew, f'{len(ASKS)} configs that ask `convlstm_evaluate` for data beyond any machine, or for none')
     t,grew,path = Tally(place),[],place.box('long.npy', saved(np.save, np.random.default_rng(0).random((60,16,16), np.float32)))
-    data = OWN_DATA | dict(path=str(path), context=2, horizon=2)
+    data = FILE_DATA | dict(path=str(path), context=2, horizon=2)
     good = dict(data=data, scaling=dict(kind='standard', shift=[[[0.]]], scale=[[[1.]]]), mask=False, spacing=1., variables={'value':''})
     commands = dict(convlstm_predict=lambda d: silently(cli.convlstm_predict, str(d), data=str(path), out=str(d/'out.npy')), convlstm_evaluate=lambda d: silently(cli.convlstm_evaluate, str(d), data=str(path)))
     def run(config):

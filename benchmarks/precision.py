@@ -15,7 +15,7 @@ from convlstm_nb.metrics import skill
 from convlstm_nb.models.forecaster import EncoderForecaster
 from convlstm_nb.models.forecaster import paper_model
 from convlstm_nb.callbacks import Autocast, autocast_forward
-from convlstm_nb.runs import PRESETS, preset_data, score_run
+from convlstm_nb.presets import DigitsExperiment, PRESETS, preset_data
 from common import keep, results
 from speed import device, peak, sync
 
@@ -32,7 +32,7 @@ def train(seed, epochs, cbs):
     start = time.perf_counter()
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(epochs, how['lr'], cbs=cbs)
     took   = time.perf_counter() - start
-    scores = score_run(model, preset['data'], seed)
+    scores = DigitsExperiment(dict(data=preset['data'], seed=seed)).score(model)
     return dict(skill_percent=round(skill(scores), 2), mse=[round(v, 4) for v in scores['model']['mse']],
                 train_loss=round(learn.recorder.values[-1][0], 6), valid_loss=round(learn.recorder.values[-1][1], 6), seconds=round(took))
 

@@ -15,7 +15,7 @@ from convlstm_nb.baselines import advection, lagrangian_persistence
 from convlstm_nb.checkpoint import CONFIG, load_config, load_model
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.metrics import persistence
-from convlstm_nb.experiment import own_config, file_windows
+from convlstm_nb.experiment import FileExperiment, file_windows
 from convlstm_nb.experiment import in_units, model_in_units, file_scores, raw
 from common import describe, installed, keep, results
 
@@ -90,7 +90,7 @@ def measure_all(file, runs, seeds):
 def test_windows(run, file):
     "The test windows of a run, scaled as in its training"
     config = load_config(run)
-    own = own_config(config | dict(data=config['data'] | dict(path=str(Path(file).absolute()))), run)
+    own = FileExperiment(config | dict(data=config['data'] | dict(path=str(Path(file).absolute()))), run/CONFIG).trained
     windows = file_windows(own['data'])['test']
     windows.scaling = own['scaling']
     return own,windows

@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['FILE_DATA', 'FILE_MODEL', 'FILE_PRESETS', 'file_scores', 'in_units', 'model_in_units', 'raw', 'score_windows',
            'beside', 'file_preset', 'file_records', 'file_parts', 'file_windows', 'TurnAndMirror', 'turned',
-           'own_facts', 'seconds', 'own_config', 'check_known', 'predict_own']
+           'FileExperiment']
 
 # %% ../nbs/50_experiment.ipynb #c5
 import copy, math
 import torch
+from fastcore.basics import patch
 from torch.utils.data import DataLoader
 from .baselines import advection, lagrangian_persistence
 from .baselines import fit_climatology, no_climatology, times_ahead
-from .learner import forecast
+from .learner import ForecastMetric, channels, forecast
 from .metrics import (
     MeanFrame, PeriodicPersistence, SCORES, Score, persistence, score_forecasts)
 from .metrics import rain_scores
@@ -152,7 +153,8 @@ def _dated_batches(
         yield (x, z, times[i * bs : (i + 1) * bs] if dated else None), y
 
 # %% ../nbs/50_experiment.ipynb #c5
-import math, warnings
+import warnings
+from functools import cached_property
 from inspect import signature
 from pathlib import Path
 import numpy as np
@@ -357,10 +359,10 @@ def turned(
     return x.flip(-1) if mirror else x
 
 # %% ../nbs/50_experiment.ipynb #c35
-def own_facts(
+def _facts(
     ds:dict, # As from file_windows
 )->dict:
-    "What the data have said"
+    "Describe the data for `config.json`"
     train = ds['train']
     first = train.records[0]
     return dict(
@@ -368,29 +370,33 @@ def own_facts(
         mask=train.mask,
         covariates=train.covariates and train.covariates.to_dict(),
         no_climatology=no_climatology(train, ds['test']),
-        spacing=seconds(first.spacing),
-        variables={k: str(a.get('units', '')) for k, a in first.variables.items()},
+        spacing=_seconds(first.spacing),
+        variables=_units(first),
         windows={k: len(w) for k, w in ds.items()},
         parts={
             k: [repr(r) for r in w.records[:3]]
             + [f'and {len(w.records) - 3} more'] * (len(w.records) > 3)
             for k, w in ds.items()})
 
-# %% ../nbs/50_experiment.ipynb #c35s1
-def seconds(
+def _units(
+    record, # Record
+)->dict: # `{variable: units}`; empty units where the file does not say
+    "Name the units of each variable"
+    return {k: str(a.get('units', '')) for k, a in record.variables.items()}
+
+def _seconds(
     step, # A timedelta64 or a number
 )->float: # Seconds, or the number
-    "A time step as a number"
+    "Convert a time step to a number"
     return float(
         step / np.timedelta64(1, 's') if isinstance(step, np.timedelta64) else step)
 
 # %% ../nbs/50_experiment.ipynb #c35s2
-def own_config(
+def _trained(
     config:dict, # As from load_config
-    folder, # Where it is from
-)->dict: # `data`, and `scaling`, `mask` and `covariates` of its windows, ready to use
-    "Check what a config says of data"
-    path = Path(folder)/CONFIG
+    path, # Where it is from
+)->dict: # `data`, and `scaling`, `mask` and `covariates` of its windows
+    "Check what a config says about data"
     try:
         data = FILE_DATA | config['data']
         _check_data(data)
@@ -408,17 +414,103 @@ def own_config(
             data=data, scaling=Scaling.from_dict(config['scaling']),
             mask=check_bool('mask', config['mask']),
             covariates=None if ahead is None else Covariates.from_dict(ahead))
-    except (LookupError, TypeError, ValueError, AttributeError) as e: raise arg_error(path, 'the config of a run on a file', e) from None
+    except (LookupError, TypeError, ValueError, AttributeError) as e:
+        raise arg_error(path, 'the config of a run on a file', e) from None
+
+# %% ../nbs/50_experiment.ipynb #x190917013
+class FileExperiment:
+    "Training, scores and forecasts on a user's file"
+    def __init__(
+        self,
+        config:dict, # With `data` as `FILE_DATA`; all of `config.json` for a trained run
+        path=CONFIG, # The file that says it, for errors
+    ):
+        self.config,self.path,self.data = config,path,config['data']
+
+    @cached_property
+    def trained(self):
+        "`data`, `scaling`, `mask` and `covariates` that a model was trained with"
+        return _trained(self.config, self.path)
+
+    @cached_property
+    def parts(self):
+        "Windows to 'train', 'valid' and 'test' on"
+        if not self.data['path']:
+            raise arg_error(
+                'data', "given with the presets 'own' and 'rain'", 'nothing',
+                'say `--data FILE`')
+        return file_windows(self.data)
+
+    @property
+    def to_units(self):
+        "From scaled frames to the units of the file; None if those differ by pixel"
+        scaling = self.parts['valid'].scaling
+        return scaling.inverse if scaling.shift.shape[1:]==(1,1) else None
+
+    @property
+    def metrics(self):
+        "The scores to watch while training, in the units of the file"
+        scores = file_scores(self.parts['valid'], self.data['thresholds'])
+        return [
+            ForecastMetric(k, s, self.to_units) for k, s in scores.items()
+            if k.startswith(('rmse', 'csi')) and self.to_units] or None
+
+    def model_args(
+        self,
+        dls, # DataLoaders of the parts
+    )->dict:
+        "Arguments of the model that follow from the data"
+        return channels(dls)
+
+    def check(self):
+        "Check the numbers before anything is made"
+        _check_data(self.data)
+
+    def facts(self)->dict:
+        "Describe the data for `config.json`"
+        return _facts(self.parts)
+
+    def score(
+        self,
+        model, # A forecaster
+    )->dict: # As score_windows
+        "Score a model and the baselines on the test windows"
+        return score_windows(
+            model, self.parts['test'], self.parts['train'], period=self.data['period'],
+            thresholds=self.data['thresholds'])
+
+# %% ../nbs/50_experiment.ipynb #x37279551
+@patch
+def evaluate(
+    self:FileExperiment,
+    model, # A forecaster
+    path=None, # Another file
+    variables=None, # Its variables, if they are called otherwise
+    axes:str=None, # Its axes, if they are others
+)->dict: # As score_windows
+    "Score a trained model on its test windows, or on the whole of another file"
+    # as the model was trained, whatever the file is now
+    scaled = dict(self.trained)
+    data   = scaled.pop('data')
+    if path is None:
+        same = FileExperiment(dict(data=data))
+        for w in same.parts.values(): vars(w).update(scaled)
+        return same.score(model)
+    records = file_records(data, path, variables, axes)
+    for r in records: _check_record(r, self.config)
+    windows = Windows(
+        records, data['context'], data['horizon'], step=data['step'],
+        stride=data['test_stride'] or data['horizon'], **scaled)
+    return score_windows(
+        model, windows, period=data['period'], thresholds=data['thresholds'])
 
 # %% ../nbs/50_experiment.ipynb #c39
-def check_known(
+def _check_record(
     record, # Record to forecast from
     config:dict, # As from load_config
 ):
     "Compare a record with the data of the training"
-    said, here = (
-        config['variables'],
-        {k: str(a.get('units', '')) for k, a in record.variables.items()})
+    said,here = config['variables'],_units(record)
     if len(said) != len(here):
         raise arg_error(
             record.name, f"of {len(said)} variables, as the model was trained with, "
@@ -430,58 +522,61 @@ def check_known(
                 record.name, f"{k} in {want}, as the model was trained with", got,
                 'convert it first')
     if record.times is not None and not math.isclose(
-        step := seconds(record.spacing), config['spacing'], rel_tol=0.1):
+        step := _seconds(record.spacing), config['spacing'], rel_tol=0.1):
         warnings.warn(
             f"{record.name} has a frame every {step:g} s, the model was trained with "
             f"{config['spacing']:g} s", stacklevel=3)
 
 # %% ../nbs/50_experiment.ipynb #c39s1
-def predict_own(
+@patch
+def predict(
+    self:FileExperiment,
     model, # A forecaster
-    config:dict, # Of its run, as from load_config
-    folder, # Of its run
-    path, # A file of known frames
+    path, # A file of input frames
     out, # The file to write, `.nc`, `.npy` or `.npz`
     horizon:int=None, # Frames to forecast; as in training if None
-    *,
     variables=None, # Variables of the file, if they are called otherwise
     axes:str=None, # Its axes, if they are others
     force:bool=False, # Overwrite `out`?
 )->tuple: # Shape that was written
     "Forecast what follows a file, into a file"
-    own     = own_config(config, folder)
-    data    = own['data']
+    data    = self.trained['data']
     out     = free_path(out, ('.nc','.npy','.npz'), force)
     horizon = data['horizon'] if horizon is None else check_int('horizon', horizon)
     records = file_records(data, path, variables, axes)
     if len(records) > 1 and out.suffix == '.nc':
         raise arg_error(out, 'a .npy or .npz file for several sequences', 'a .nc file')
-    run = model_in_units(model, own['scaling'], own['mask'])
-    ys  = []
-    for record in records:
-        check_known(record, config)
-        known = known_part(record)
-        x = torch.from_numpy(known_frames(known, data['context'], data['step']))
-        if x.isnan().all():
-            raise arg_error(
-                record.name, f"a file with values in its last {data['context']} frames",
-                'only missing pixels')
-        if x.isnan().any() and not own['mask']:
-            x = torch.where(x.isnan(), persistence(x[None], len(x))[0], x)
-        z = (
-            []
-            if own['covariates'] is None
-            else [
-                covariates_ahead(
-                    own['covariates'], record, known, data['context'], horizon,
-                    data['step'])[None]])
-        # where there is never a value, none is forecast
-        ys.append(
-            torch.where(x.isnan().all(0), torch.nan, run(x[None], horizon, *z)[0]))
+    ys = [self._forecast(model, record, horizon) for record in records]
     if len(records) == 1:
-        write_forecast(out, ys[0], known, step=data['step'], force=force)
+        write_forecast(
+            out, ys[0], known_part(records[0]), step=data['step'], force=force)
     else:
-        write_frames(
-            out, torch.stack(ys), 'BTHW' if len(config['variables']) == 1 else 'BTCHW',
-            force)
+        layout = 'BTHW' if len(self.config['variables']) == 1 else 'BTCHW'
+        write_frames(out, torch.stack(ys), layout, force)
     return tuple(torch.stack(ys).squeeze(0).shape)
+
+@patch
+def _forecast(
+    self:FileExperiment,
+    model, # A forecaster
+    record, # Record to continue
+    horizon:int, # Frames to forecast
+): # `(horizon,C,H,W)`
+    "Forecast what follows a record, in the units of the file"
+    _check_record(record, self.config)
+    data, scaling, mask, covariates = (
+        self.trained[k] for k in ('data', 'scaling', 'mask', 'covariates'))
+    known = known_part(record)
+    x = torch.from_numpy(known_frames(known, data['context'], data['step']))
+    if x.isnan().all():
+        raise arg_error(
+            record.name, f"a file with values in its last {data['context']} frames",
+            'only missing pixels')
+    if x.isnan().any() and not mask:
+        x = torch.where(x.isnan(), persistence(x[None], len(x))[0], x)
+    z = [] if covariates is None else [
+        covariates_ahead(
+            covariates, record, known, data['context'], horizon, data['step'])[None]]
+    y = model_in_units(model, scaling, mask)(x[None], horizon, *z)[0]
+    # where there is never a value, none is forecast
+    return torch.where(x.isnan().all(0), torch.nan, y)

@@ -8,8 +8,7 @@ from convlstm_nb.cell import ConvLSTMCell
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.losses import FrameBCE, FrameMSE
 from convlstm_nb.metrics import frame_mse, skill
-from convlstm_nb.presets import OPTIMIZERS, PRESETS, preset_data
-from convlstm_nb.runs import score_run
+from convlstm_nb.presets import DigitsExperiment, OPTIMIZERS, PRESETS, preset_data
 from training import pictures, train
 
 QUICK   = PRESETS['quick']
@@ -66,7 +65,7 @@ def measure(s, seed):
     model   = make_model(s, mean_of(ds['train']))
     mse     = partial(frame_mse, activation=loss.activation)
     seconds,history = train(model, ds, s, loss, OPTS[s['optimizer']], seed, [mse], s['clip'])
-    scores  = score_run(model, s['data'], seed)
+    scores  = DigitsExperiment(dict(data=s['data'], seed=seed)).score(model)
     found   = dict(train_seconds=round(seconds, 1), parameters=sum(p.numel() for p in model.parameters()), history=history, metrics=scores, skill_percent=round(skill(scores), 2))
     return found, dict(forecast=pictures(model, ds['test']))
 

@@ -8,8 +8,7 @@ from convlstm_nb.callbacks import evaluating
 from convlstm_nb.losses import FrameBCE, sequence_cross_entropy
 from convlstm_nb.metrics import frame_mse
 from convlstm_nb.models.forecaster import paper_model
-from convlstm_nb.presets import OPTIMIZERS, PAPER_TRAIN, preset_data
-from convlstm_nb.runs import batches, score_run
+from convlstm_nb.presets import DigitsExperiment, OPTIMIZERS, PAPER_TRAIN, batches, preset_data
 from training import pictures, train
 
 SMALL = dict(motion=dict(size=24, digit_size=10, n_digits=2, context=5, horizon=5, speed=(1,2), pool=500), train=2_000, valid=400, test=600, fresh=False)
@@ -40,9 +39,10 @@ def measure(s, seed):
     model = paper_model(**s['model']).start_from_mean(torch.stack([ds['train'][i][1] for i in range(64)]).mean())
     mse   = partial(frame_mse, activation=torch.sigmoid)
     seconds,history = train(model, ds, s['train'], FrameBCE(), OPTIMIZERS[s['train']['optimizer']], seed, [mse, sequence_cross_entropy])
-    three = preset_data(s['data'] | dict(motion=s['data']['motion'] | dict(n_digits=3)), seed)
-    found = {k: dict(cross_entropy=cross_entropy(model, d['test']), metrics=score_run(model, s['data'], ds=d)) for k,d in (('test',ds), ('three_digits',three))}
+    three = s['data'] | dict(motion=s['data']['motion'] | dict(n_digits=3))
+    parts = dict(test=(s['data'], ds), three_digits=(three, preset_data(three, seed)))
+    found = {k: dict(cross_entropy=cross_entropy(model, d['test']), metrics=DigitsExperiment(dict(data=data, seed=seed)).score(model)) for k,(data,d) in parts.items()}
     sizes = dict(parameters=sum(p.numel() for p in model.parameters()), multiply_adds=multiply_adds(model, ds['test'][0][0], horizon))
-    return dict(sizes, train_seconds=round(seconds, 1), history=history, **found), {k: pictures(model, d['test']) for k,d in (('test',ds), ('three_digits',three))}
+    return dict(sizes, train_seconds=round(seconds, 1), history=history, **found), {k: pictures(model, d['test']) for k,(_,d) in parts.items()}
 
 def headline(found): return f"{found['test']['cross_entropy']:.1f} nats per sequence, with three digits {found['three_digits']['cross_entropy']:.1f}"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FILE_DATA', 'FILE_MODEL', 'FILE_PRESETS', 'file_scores', 'in_units', 'model_in_units', 'raw', 'score_windows',
            'beside', 'file_preset', 'file_records', 'file_parts', 'file_windows', 'TurnAndMirror', 'turned',
-           'FileExperiment']
+           'Experiment', 'FileExperiment']
 
 # %% ../nbs/50_experiment.ipynb #c5
 import copy, math
@@ -359,25 +359,6 @@ def turned(
     return x.flip(-1) if mirror else x
 
 # %% ../nbs/50_experiment.ipynb #c35
-def _facts(
-    ds:dict, # As from file_windows
-)->dict:
-    "Describe the data for `config.json`"
-    train = ds['train']
-    first = train.records[0]
-    return dict(
-        scaling=train.scaling.to_dict(),
-        mask=train.mask,
-        covariates=train.covariates and train.covariates.to_dict(),
-        no_climatology=no_climatology(train, ds['test']),
-        spacing=_seconds(first.spacing),
-        variables=_units(first),
-        windows={k: len(w) for k, w in ds.items()},
-        parts={
-            k: [repr(r) for r in w.records[:3]]
-            + [f'and {len(w.records) - 3} more'] * (len(w.records) > 3)
-            for k, w in ds.items()})
-
 def _units(
     record, # Record
 )->dict: # `{variable: units}`; empty units where the file does not say
@@ -391,55 +372,64 @@ def _seconds(
     return float(
         step / np.timedelta64(1, 's') if isinstance(step, np.timedelta64) else step)
 
-# %% ../nbs/50_experiment.ipynb #c35s2
-def _trained(
-    config:dict, # As from load_config
-    path, # Where it is from
-)->dict: # `data`, and `scaling`, `mask` and `covariates` of its windows
-    "Check what a config says about data"
-    try:
-        data = FILE_DATA | config['data']
-        _check_data(data)
-        if not isinstance(data['path'], str):
-            raise arg_error('path', 'a path', data['path'])
-        if not isinstance(data['covariates'], list) or not all(
-            isinstance(n, str) for n in data['covariates']):
-            raise arg_error('covariates', 'names', data['covariates'])
-        if not isinstance(config['spacing'], (int, float)):
-            raise arg_error('spacing', 'a number', config['spacing'])
-        if not all(isinstance(u, str) for u in config['variables'].values()):
-            raise arg_error('variables', 'names and units', config['variables'])
-        ahead = config.get('covariates')
-        return dict(
-            data=data, scaling=Scaling.from_dict(config['scaling']),
-            mask=check_bool('mask', config['mask']),
-            covariates=None if ahead is None else Covariates.from_dict(ahead))
-    except (LookupError, TypeError, ValueError, AttributeError) as e:
-        raise arg_error(path, 'the config of a run on a file', e) from None
+# %% ../nbs/50_experiment.ipynb #x365045653
+class Experiment:
+    "The data of a run, and what follows from them; the defaults are those of moving digits"
+    to_units = metrics = None # Scaled values to units; scores to watch while training
 
-# %% ../nbs/50_experiment.ipynb #x190917013
-class FileExperiment:
-    "Training, scores and forecasts on a user's file"
     def __init__(
         self,
-        config:dict, # With `data` as `FILE_DATA`; all of `config.json` for a trained run
+        config:dict, # With `data`; all of `config.json` for a trained run
         path=CONFIG, # The file that says it, for errors
     ):
-        self.config,self.path,self.data = config,path,config['data']
+        self.config,self.path = config,path
 
+    def model_args(
+        self,
+        dls, # DataLoaders of the parts
+    )->dict:
+        "Arguments of the model that follow from the data"
+        return {}
+
+    def facts(self)->dict:
+        "Describe the data for `config.json`"
+        return {}
+
+# %% ../nbs/50_experiment.ipynb #x190917013
+class FileExperiment(Experiment):
+    "Training, scores and forecasts on a user's file: `data` is as `FILE_DATA`"
     @cached_property
     def trained(self):
         "`data`, `scaling`, `mask` and `covariates` that a model was trained with"
-        return _trained(self.config, self.path)
+        try:
+            data = FILE_DATA | self.config['data']
+            _check_data(data)
+            if not isinstance(data['path'], str):
+                raise arg_error('path', 'a path', data['path'])
+            if not isinstance(data['covariates'], list) or not all(
+                isinstance(n, str) for n in data['covariates']):
+                raise arg_error('covariates', 'names', data['covariates'])
+            if not isinstance(self.config['spacing'], (int, float)):
+                raise arg_error('spacing', 'a number', self.config['spacing'])
+            if not all(isinstance(u, str) for u in self.config['variables'].values()):
+                raise arg_error('variables', 'names and units', self.config['variables'])
+            ahead = self.config.get('covariates')
+            return dict(
+                data=data, scaling=Scaling.from_dict(self.config['scaling']),
+                mask=check_bool('mask', self.config['mask']),
+                covariates=None if ahead is None else Covariates.from_dict(ahead))
+        except (LookupError, TypeError, ValueError, AttributeError) as e:
+            raise arg_error(
+                self.path, 'the config of a run on a file', e) from None
 
     @cached_property
     def parts(self):
         "Windows to 'train', 'valid' and 'test' on"
-        if not self.data['path']:
+        if not self.config['data']['path']:
             raise arg_error(
                 'data', "given with the presets 'own' and 'rain'", 'nothing',
                 'say `--data FILE`')
-        return file_windows(self.data)
+        return file_windows(self.config['data'])
 
     @property
     def to_units(self):
@@ -450,7 +440,7 @@ class FileExperiment:
     @property
     def metrics(self):
         "The scores to watch while training, in the units of the file"
-        scores = file_scores(self.parts['valid'], self.data['thresholds'])
+        scores = file_scores(self.parts['valid'], self.config['data']['thresholds'])
         return [
             ForecastMetric(k, s, self.to_units) for k, s in scores.items()
             if k.startswith(('rmse', 'csi')) and self.to_units] or None
@@ -464,11 +454,24 @@ class FileExperiment:
 
     def check(self):
         "Check the numbers before anything is made"
-        _check_data(self.data)
+        _check_data(self.config['data'])
 
     def facts(self)->dict:
         "Describe the data for `config.json`"
-        return _facts(self.parts)
+        train = self.parts['train']
+        first = train.records[0]
+        return dict(
+            scaling=train.scaling.to_dict(),
+            mask=train.mask,
+            covariates=train.covariates and train.covariates.to_dict(),
+            no_climatology=no_climatology(train, self.parts['test']),
+            spacing=_seconds(first.spacing),
+            variables=_units(first),
+            windows={k: len(w) for k, w in self.parts.items()},
+            parts={
+                k: [repr(r) for r in w.records[:3]]
+                + [f'and {len(w.records) - 3} more'] * (len(w.records) > 3)
+                for k, w in self.parts.items()})
 
     def score(
         self,
@@ -476,8 +479,8 @@ class FileExperiment:
     )->dict: # As score_windows
         "Score a model and the baselines on the test windows"
         return score_windows(
-            model, self.parts['test'], self.parts['train'], period=self.data['period'],
-            thresholds=self.data['thresholds'])
+            model, self.parts['test'], self.parts['train'], period=self.config['data']['period'],
+            thresholds=self.config['data']['thresholds'])
 
 # %% ../nbs/50_experiment.ipynb #x37279551
 @patch

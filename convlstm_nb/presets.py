@@ -27,8 +27,7 @@ from .losses import (
 from .data.moving_mnist import MovingMNIST
 from .models.forecaster import EncoderForecaster
 from .models.forecaster import PAPERS
-from .experiment import FILE_PRESETS, FileExperiment
-from .callbacks import Autocast
+from .experiment import FILE_PRESETS, Experiment, FileExperiment
 from .resume import same_chance
 
 # %% ../nbs/51_presets.ipynb #c8
@@ -101,42 +100,6 @@ def preset_data(
         train=make('train', seed, fresh=data['fresh']), valid=make('valid', 0),
         test=make('test', 0))
 
-# %% ../nbs/51_presets.ipynb #x611642843
-_LIMITS = dict(
-    context=1000, horizon=1000, size=2048, digit_size=2048, n_digits=100, train=10**6,
-    valid=10**6, test=10**6)
-
-def _checked_motion(
-    data, # The `data` of a config, perhaps a stranger's
-    path, # The file that says it
-)->dict: # The arguments of MovingMNIST
-    "Check that each number of a motion is within its limit"
-    motion = data.get('motion') if isinstance(data, dict) else None
-    if not isinstance(motion, dict):
-        raise arg_error(
-            path, 'a config that has data.motion with whole numbers', str(data)[:80])
-    usual  = {k: p.default for k,p in signature(MovingMNIST).parameters.items()}
-    motion = {k: usual[k] for k in ('context','horizon','size','speed')} | motion
-    for k,most in _LIMITS.items():
-        n = motion.get(k, data.get(k, 1))
-        if type(n) is not int or not 0 < n <= most:
-            raise arg_error(
-                path,
-                f"a config that has data.motion with whole numbers, {k} from 1 to "
-                f"{most}", str(n)[:80])
-    frames, size, speed = (
-        motion['context'] + motion['horizon'], motion['size'], motion['speed'])
-    if frames * size**2 > 2**22:
-        raise arg_error(
-            path, f"a config for sequences of at most {2**22} pixels",
-            f"{frames} frames of {size}x{size}")
-    if not isinstance(speed, (list, tuple)) or not all(
-        type(v) in (int, float) and 0 <= v <= size for v in speed):
-        raise arg_error(
-            path, f"a config for a speed from 0 to {size} pixels a frame",
-            str(speed)[:80])
-    return motion
-
 # %% ../nbs/51_presets.ipynb #x405902582
 def _cut_windows(
     x, # `(B,T,C,H,W)`
@@ -154,17 +117,6 @@ def _cut_windows(
     w = x[:,:x.shape[1]//n*n].unflatten(1, (-1,n)).flatten(0,1)
     return w[:,:context],w[:,context:]
 
-def _check_range(
-    x, # Frames
-    model, # A forecaster
-    path, # Where they come from
-):
-    "Check that frames for a model of fractions are in [0,1]"
-    if model.output == 'sigmoid' and not 0 <= x.min() <= x.max() <= 1:
-        raise arg_error(
-            path, 'frames from 0 to 1, as the model was trained with',
-            f"{x.min():.3g} to {x.max():.3g}", 'scale them first')
-
 # %% ../nbs/51_presets.ipynb #x382044909
 def batches(
     ds, # Dataset of `(known,next)`
@@ -174,20 +126,14 @@ def batches(
     return torch.utils.data.DataLoader(ds, batch_size=bs)
 
 # %% ../nbs/51_presets.ipynb #x599348810
+_LIMITS = dict(
+    context=1000, horizon=1000, size=2048, digit_size=2048, n_digits=100, train=10**6,
+    valid=10**6, test=10**6)
 # of frames from 0 to 1
 _DIGIT_SCORES = {k: SCORES[k] for k in ('mse','mae','bce')} | image_scores(1)
 
-class DigitsExperiment:
-    "Training, scores and forecasts on moving digits"
-    to_units = metrics = None # fractions; the loss says all there is to watch
-
-    def __init__(
-        self,
-        config:dict, # With the `data` of a preset, and `seed`; perhaps a stranger's
-        path=CONFIG, # The file that says it, for errors
-    ):
-        self.config,self.path = config,path
-
+class DigitsExperiment(Experiment):
+    "Training, scores and forecasts on moving digits: `data` is of a preset"
     @cached_property
     def parts(self):
         "Datasets to 'train', 'valid' and 'test' on"
@@ -195,23 +141,37 @@ class DigitsExperiment:
 
     @cached_property
     def motion(self):
-        "The arguments of MovingMNIST"
-        return _checked_motion(self.config.get('data'), self.path)
-
-    def model_args(
-        self,
-        dls, # DataLoaders of the parts
-    )->dict:
-        "Arguments of the model that follow from the data"
-        return {}
+        "The arguments of MovingMNIST, each within its limit"
+        data = self.config.get('data')
+        motion = data.get('motion') if isinstance(data, dict) else None
+        if not isinstance(motion, dict):
+            raise arg_error(
+                self.path, 'a config that has data.motion with whole numbers', str(data)[:80])
+        usual  = {k: p.default for k,p in signature(MovingMNIST).parameters.items()}
+        motion = {k: usual[k] for k in ('context','horizon','size','speed')} | motion
+        for k,most in _LIMITS.items():
+            n = motion.get(k, data.get(k, 1))
+            if type(n) is not int or not 0 < n <= most:
+                raise arg_error(
+                    self.path,
+                    f"a config that has data.motion with whole numbers, {k} from 1 to "
+                    f"{most}", str(n)[:80])
+        frames, size, speed = (
+            motion['context'] + motion['horizon'], motion['size'], motion['speed'])
+        if frames * size**2 > 2**22:
+            raise arg_error(
+                self.path, f"a config for sequences of at most {2**22} pixels",
+                f"{frames} frames of {size}x{size}")
+        if not isinstance(speed, (list, tuple)) or not all(
+            type(v) in (int, float) and 0 <= v <= size for v in speed):
+            raise arg_error(
+                self.path, f"a config for a speed from 0 to {size} pixels a frame",
+                str(speed)[:80])
+        return motion
 
     def check(self):
         "Check the numbers before anything is made"
         self.motion
-
-    def facts(self)->dict:
-        "Describe the data for `config.json`"
-        return {}
 
     def score(
         self,
@@ -236,36 +196,39 @@ def evaluate(
     "Score a trained model on its test sequences, or on a file"
     motion = self.motion
     if path is None:
-        _check_sequences(self.config, self.path)
+        config  = self.config
+        missing = {'train', 'valid', 'test', 'fresh'} - config['data'].keys() or {
+            'seed'} - config.keys()
+        if missing:
+            raise arg_error(
+                'run', 'a folder whose config.json says how the data were made',
+                f"one without {', '.join(sorted(missing))}")
+        try: self.parts
+        except (TypeError, ValueError) as e:
+            raise arg_error(
+                self.path, 'a config by which the data can be made', e) from None
         return self.score(model)
-    if axes is not None: raise _no_axes(axes)
-    x,_ = read_frames(path, model.in_channels, key)
-    _check_range(x, model, path)
+    x,_ = _read_fractions(model, path, key, axes)
     known,following = _cut_windows(x, motion['context'], motion['horizon'], path)
     fns = dict(model=partial(forecast, model), black=black, persistence=persistence)
     return score_forecasts(
         fns, zip(known.split(50), following.split(50)), _DIGIT_SCORES)
 
-def _check_sequences(
-    config:dict, # As from load_config
-    path, # Where it is from
-):
-    "Check that the sequences of a run can be made again"
-    missing = {'train', 'valid', 'test', 'fresh'} - config['data'].keys() or {
-        'seed'} - config.keys()
-    if missing:
+def _read_fractions(
+    model, # A forecaster
+    path, # A file of frames
+    key=None, # Which array of a `.npz` file
+    axes=None, # None
+)->tuple: # Frames `(B,T,C,H,W)`, and the layout of the file
+    "Read frames for a model of fractions"
+    if axes is not None:
+        raise arg_error('axes', 'absent for a run on moving digits', repr(axes))
+    x,layout = read_frames(path, model.in_channels, key)
+    if model.output == 'sigmoid' and not 0 <= x.min() <= x.max() <= 1:
         raise arg_error(
-            'run', 'a folder whose config.json says how the data were made',
-            f"one without {', '.join(sorted(missing))}")
-    try: preset_data(config['data'], config['seed'])
-    except (TypeError, ValueError) as e:
-        raise arg_error(path, 'a config by which the data can be made', e) from None
-
-def _no_axes(
-    axes:str, # As they were given
-)->Exception:
-    "Make the error for axes that are known"
-    return arg_error('axes', 'absent for a run on moving digits', repr(axes))
+            path, 'frames from 0 to 1, as the model was trained with',
+            f"{x.min():.3g} to {x.max():.3g}", 'scale them first')
+    return x,layout
 
 # %% ../nbs/51_presets.ipynb #x372403340
 @patch
@@ -280,10 +243,8 @@ def predict(
     force:bool=False, # Overwrite `out`?
 )->tuple: # Shape that was written
     "Forecast what follows the sequences of a file, into a file"
-    if axes is not None: raise _no_axes(axes)
     free_path(out, ('.npy','.npz'), force)
-    x,layout = read_frames(path, model.in_channels, key)
-    _check_range(x, model, path)
+    x,layout = _read_fractions(model, path, key, axes)
     if horizon is None:
         horizon = self.motion['horizon'] if 'data' in self.config else 10
     y = forecast(model, x, check_int('horizon', horizon))

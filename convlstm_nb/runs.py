@@ -9,7 +9,6 @@ __all__ = ['new_folder', 'run_name', 'abandoned', 'train_run', 'headline', 'show
 # %% ../nbs/52_runs.ipynb #c5
 import re, shutil, sys, warnings
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 import torch
 from fastcore.imports import IN_NOTEBOOK

@@ -4,22 +4,21 @@
 
 # %% auto #0
 __all__ = ['FILE_DATA', 'FILE_MODEL', 'FILE_PRESETS', 'file_scores', 'in_units', 'model_in_units', 'raw', 'score_windows',
-           'beside', 'file_preset', 'file_records', 'file_parts', 'file_windows', 'TurnAndMirror', 'turned',
-           'Experiment', 'FileExperiment']
+           'file_preset', 'file_records', 'file_parts', 'file_windows', 'TurnAndMirror', 'turned', 'Experiment',
+           'FileExperiment']
 
 # %% ../nbs/50_experiment.ipynb #c5
 import copy, math
 import torch
 from fastcore.basics import patch
 from torch.utils.data import DataLoader
-from .baselines import advection, lagrangian_persistence
-from .baselines import fit_climatology, no_climatology, times_ahead
+from .baselines import (
+    advection, fit_climatology, lagrangian_persistence, no_climatology, times_ahead)
 from .learner import ForecastMetric, channels, forecast
 from .metrics import (
-    MeanFrame, PeriodicPersistence, SCORES, Score, persistence, score_forecasts)
-from .metrics import rain_scores
+    MeanFrame, PeriodicPersistence, SCORES, Score, image_scores, persistence,
+    rain_scores, score_forecasts)
 from .data.scaling import Scaling
-from .metrics import image_scores
 from .data.windows import Windows, fill_missing
 
 # %% ../nbs/50_experiment.ipynb #c10
@@ -128,7 +127,8 @@ def score_windows(
     trivial  = dict(mean=mean, persistence=persistence, periodic=periodic, **moving)
     run = model_in_units(model, windows.scaling, windows.mask)
     fns = {'model': lambda known, horizon: run(known[0], horizon, *known[1])} | {
-        k: beside(in_units(f, windows.scaling)) for k, f in trivial.items() if f}
+        k: _without_covariates(in_units(f, windows.scaling))
+        for k, f in trivial.items() if f}
     if usual:
         fns['climatology'] = lambda known, horizon: windows.scaling.inverse(
             usual(known[2]))
@@ -136,10 +136,10 @@ def score_windows(
         fns, _dated_batches(windows, bs, bool(usual)), file_scores(windows, thresholds))
 
 # %% ../nbs/50_experiment.ipynb #c20s1
-def beside(
+def _without_covariates(
     fn, # Forecast, `(x,horizon)`
-):
-    "A forecast from known frames that stand beside covariates and times, of which it makes no use"
+): # Forecast, `((x,covariates,times),horizon)`
+    "Make a forecast that uses the input frames alone"
     return lambda known, horizon: fn(known[0], horizon)
 
 def _dated_batches(
@@ -158,20 +158,16 @@ from functools import cached_property
 from inspect import signature
 from pathlib import Path
 import numpy as np
-import torch
 from fastai.callback.core import Callback
 from fastai.learner import CastToTensor
 from .checkpoint import CONFIG, MODELS
-from .baselines import no_climatology
 from .checks import check_bool, check_choice, arg_error, check_int
 from .data.covariates import (
     CYCLES, Covariates, covariates_ahead, fit_covariates, known_part, with_covariates)
-from .metrics import persistence
 from .data.readers import free_path, write_frames
 from .data.open import known_frames, open_records, write_forecast
-from .data.scaling import Scaling, fit_scaling
+from .data.scaling import fit_scaling
 from .data.splits import between, check_apart, split
-from .data.windows import Windows
 
 # %% ../nbs/50_experiment.ipynb #c13
 FILE_DATA = dict(
@@ -207,9 +203,7 @@ _RAIN_MODEL = {
 _PERIOD_MODEL = {
     'class': 'PeriodicForecaster',
     'args': dict(hidden_channels=[32], kernel_size=3, patch_size=4)}
-_FILE_TRAIN = dict(
-    epochs=20, bs=16, lr=2e-3, schedule='one_cycle', optimizer='adam', patience=None,
-    num_workers=0, augment=False)
+_FILE_TRAIN = dict(epochs=20, lr=2e-3)
 
 FILE_PRESETS = {
     'own': dict(data=FILE_DATA, model=FILE_MODEL, train=_FILE_TRAIN),
@@ -401,26 +395,26 @@ class FileExperiment(Experiment):
     @cached_property
     def trained(self):
         "`data`, `scaling`, `mask` and `covariates` that a model was trained with"
+        config = self.config
         try:
-            data = FILE_DATA | self.config['data']
+            data = FILE_DATA | config['data']
             _check_data(data)
             if not isinstance(data['path'], str):
                 raise arg_error('path', 'a path', data['path'])
             if not isinstance(data['covariates'], list) or not all(
                 isinstance(n, str) for n in data['covariates']):
                 raise arg_error('covariates', 'names', data['covariates'])
-            if not isinstance(self.config['spacing'], (int, float)):
-                raise arg_error('spacing', 'a number', self.config['spacing'])
-            if not all(isinstance(u, str) for u in self.config['variables'].values()):
-                raise arg_error('variables', 'names and units', self.config['variables'])
-            ahead = self.config.get('covariates')
+            if not isinstance(config['spacing'], (int, float)):
+                raise arg_error('spacing', 'a number', config['spacing'])
+            if not all(isinstance(u, str) for u in config['variables'].values()):
+                raise arg_error('variables', 'names and units', config['variables'])
+            ahead = config.get('covariates')
             return dict(
-                data=data, scaling=Scaling.from_dict(self.config['scaling']),
-                mask=check_bool('mask', self.config['mask']),
+                data=data, scaling=Scaling.from_dict(config['scaling']),
+                mask=check_bool('mask', config['mask']),
                 covariates=None if ahead is None else Covariates.from_dict(ahead))
         except (LookupError, TypeError, ValueError, AttributeError) as e:
-            raise arg_error(
-                self.path, 'the config of a run on a file', e) from None
+            raise arg_error(self.path, 'the config of a run on a file', e) from None
 
     @cached_property
     def parts(self):
@@ -440,10 +434,11 @@ class FileExperiment(Experiment):
     @property
     def metrics(self):
         "The scores to watch while training, in the units of the file"
+        if self.to_units is None: return None
         scores = file_scores(self.parts['valid'], self.config['data']['thresholds'])
         return [
             ForecastMetric(k, s, self.to_units) for k, s in scores.items()
-            if k.startswith(('rmse', 'csi')) and self.to_units] or None
+            if k.startswith(('rmse', 'csi'))]
 
     def model_args(
         self,

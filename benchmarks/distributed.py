@@ -8,7 +8,7 @@ from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.distributed import join
 from convlstm_nb.learner import convlstm_learner
-from convlstm_nb.runs import PRESETS, preset_data
+from convlstm_nb.presets import PRESETS, preset_data
 from common import keep
 
 BATCH,BATCHES = 16,40 # of all processes together

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 import numpy as np
 from fastcore.script import call_parse
-from convlstm_nb.experiment import OWN_DATA, own_parts, own_records
+from convlstm_nb.experiment import FILE_DATA, file_parts, file_records
 from convlstm_nb.data.scaling import fit_scaling
 from common import installed, keep
 
@@ -113,8 +113,8 @@ def train(path, runs, workers, seconds):
 
 def fit(path):
     "Seconds of one core that fitting the scaling takes"
-    data  = OWN_DATA | dict(path=str(path))
-    parts = own_parts(own_records(data), data)
+    data  = FILE_DATA | dict(path=str(path))
+    parts = file_parts(file_records(data), data)
     start = time.process_time()
     fit_scaling('standard', parts[0])
     return dict(fit_cpu_s=time.process_time()-start, fit_frames=sum(map(len, parts[0])))

@@ -1,12 +1,9 @@
-"""Real rain: three seeds of the preset `rain` on radar tiles, the forecasts to beat,
-and how much of that is chance.
+"""Real rain: three seeds of the preset `rain` on radar tiles, the forecasts to beat, and how much of that is chance.
 
     CONVLSTM_NB_MRMS=tiles.npz python benchmarks/rain.py
 
-makes what is not there yet: a run for each seed, then the sums that its scores are
-made of, tile by tile, in
-`benchmarks/results/rain_<name>.npz`. What is interrupted goes on. The table
-`rain.json` is made of these files alone:
+makes what is not there yet: a run for each seed, then the sums that its scores are made of, tile by tile, in
+`benchmarks/results/rain_<name>.npz`. What is interrupted goes on. The table `rain.json` is made of these files alone:
 `python benchmarks/rain.py --only_table` needs no rain."""
 import json, os, subprocess, sys
 from importlib.util import find_spec
@@ -18,11 +15,11 @@ from convlstm_nb.baselines import advection, lagrangian_persistence
 from convlstm_nb.checkpoint import CONFIG, load_config, load_model
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.metrics import persistence
-from convlstm_nb.experiment import own_config, own_windows
-from convlstm_nb.experiment import in_units, model_in_units, own_scores, raw
-from common import installed, keep, results
+from convlstm_nb.experiment import FileExperiment, file_windows
+from convlstm_nb.experiment import in_units, model_in_units, file_scores, raw
+from common import describe, installed, keep, results
 
-HOW = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --bf16 --epochs 6'
+HOW    = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --bf16 --epochs 6'
 SCORES = ['mse_scaled','csi_0.5','csi_2','csi_5']
 DRAWS  = 4000
 
@@ -33,16 +30,12 @@ def train(file, runs, seed):
     run = runs/f'rain{seed}'
     if (run/'metrics.json').exists(): return run
     begun = (run/'training.safetensors').exists()
-    how = (
-        ['--resume', run.name] if begun
-        else [*HOW.split(), '--data', file, '--seed', seed, '--name', run.name])
-    subprocess.run(
-        [command('convlstm_train'), *map(str, how), '--runs', str(runs)], check=True)
+    how = ['--resume', run.name] if begun else [*HOW.split(), '--data', file, '--seed', seed, '--name', run.name]
+    subprocess.run([command('convlstm_train'), *map(str, how), '--runs', str(runs)], check=True)
     return run
 
 def extrapolation(x, horizon):
-    """pysteps: Lucas-Kanade motion of the known frames in dB, semi-Lagrangian
-    extrapolation of the last; where rain comes from outside, the last frame"""
+    "pysteps: Lucas-Kanade motion of the known frames in dB, semi-Lagrangian extrapolation of the last; where rain comes from outside, the last frame"
     from pysteps import motion, nowcasts
     from pysteps.utils.transformation import dB_transform
     def one(rain): # (T,H,W), mm/h
@@ -50,22 +43,18 @@ def extrapolation(x, horizon):
         velocity   = motion.get_method('LK')(decibels, verbose=False)
         ahead      = nowcasts.get_method('extrapolation')(rain[-1], velocity, horizon)
         return np.where(np.isfinite(ahead), ahead, rain[-1])
-    return torch.tensor(
-        np.stack([one(f) for f in x[:, :, 0].double().numpy()]), dtype=x.dtype
-    )[:, :, None]
+    return torch.tensor(np.stack([one(f) for f in x[:,:,0].double().numpy()]), dtype=x.dtype)[:,:,None]
 
 def opponents(scaling):
     "Forecasts without training, of rain in mm/h"
-    known = dict(
-        persistence=persistence, advection=advection, lagrangian=lagrangian_persistence)
+    known = dict(persistence=persistence, advection=advection, lagrangian=lagrangian_persistence)
     found = {n: in_units(f, scaling) for n,f in known.items()}
     return found | ({'pysteps':extrapolation} if find_spec('pysteps') else {})
 
 def sums(fn, windows, scores):
     "What each score is made of, tile by tile: `{score: (tiles,1+terms,T)}`"
     plain,tiles = raw(windows),{}
-    for i, (tile, _) in enumerate(windows.starts):
-        tiles.setdefault(tile, []).append(plain[i])
+    for i,(tile,_) in enumerate(windows.starts): tiles.setdefault(tile, []).append(plain[i])
     found = {s: [] for s in SCORES}
     for batch in tiles.values():
         x,y = (torch.stack(t) for t in zip(*batch))
@@ -74,10 +63,8 @@ def sums(fn, windows, scores):
     return {s: torch.stack(v).numpy() for s,v in found.items()}
 
 def measure(name, fn, windows, thresholds, **facts):
-    """Keep the sums of a forecast: the numbers first, since the facts say that all
-    is there"""
-    with atomic_path(results / f'rain_{name}.npz') as part:
-        np.savez_compressed(part, **sums(fn, windows, own_scores(windows, thresholds)))
+    "Keep the sums of a forecast: the numbers first, since the facts say that all is there"
+    with atomic_path(results/f'rain_{name}.npz') as part: np.savez_compressed(part, **sums(fn, windows, file_scores(windows, thresholds)))
     keep(f'rain_{name}', windows=len(windows), thresholds=thresholds, **facts)
     print('measured', name, flush=True)
 
@@ -93,39 +80,25 @@ def measure_all(file, runs, seeds):
         run = train(file, runs, seed)
         config,model = load_config(run),load_model(run)
         own,windows  = test_windows(run, file)
-        history = [
-            float(r.split(',')[2])
-            for r in (run / 'history.csv').read_text().splitlines()[1:]]
-        measure(
-            f'seed{seed}', model_in_units(model, own['scaling'], own['mask']), windows,
-            own['data']['thresholds'], how=HOW, seed=seed, seconds=config['seconds'],
-            torch=config['torch'],
-            parameters=sum(p.numel() for p in model.parameters()),
-            train_windows=config['windows'], valid_loss=history)
-    own, windows = (
-        test_windows(runs / 'rain0', file) if (runs / 'rain0' / CONFIG).exists()
-        else (None, None))
+        history = [float(r.split(',')[2]) for r in (run/'history.csv').read_text().splitlines()[1:]]
+        measure(f'seed{seed}', model_in_units(model, own['scaling'], own['mask']), windows, own['data']['thresholds'], how=HOW, seed=seed, seconds=config['seconds'], torch=config['torch'],
+                parameters=sum(p.numel() for p in model.parameters()), train_windows=config['windows'], valid_loss=history)
+    own,windows = test_windows(runs/'rain0', file) if (runs/'rain0'/CONFIG).exists() else (None,None)
     for name,fn in opponents(own['scaling']).items() if own else ():
-        if not made(name):
-            measure(
-                name, fn, windows, own['data']['thresholds'],
-                pysteps=installed('pysteps') if name == 'pysteps' else None)
+        if not made(name): measure(name, fn, windows, own['data']['thresholds'], pysteps=installed('pysteps') if name=='pysteps' else None)
 
 def test_windows(run, file):
     "The test windows of a run, scaled as in its training"
     config = load_config(run)
-    own = own_config(
-        config | dict(data=config['data'] | dict(path=str(Path(file).absolute()))), run)
-    windows = own_windows(own['data'])['test']
+    own = FileExperiment(config | dict(data=config['data'] | dict(path=str(Path(file).absolute()))), run/CONFIG).trained
+    windows = file_windows(own['data'])['test']
     windows.scaling = own['scaling']
     return own,windows
 
-VALUES = {'mse_scaled': lambda n, s: s / n} | {
-    f'csi_{t}': lambda n, h, f, m: h / (h + f + m) for t in ('0.5', '2', '5')}
+VALUES = {'mse_scaled':lambda n,s: s/n} | {f'csi_{t}':lambda n,h,f,m: h/(h+f+m) for t in ('0.5','2','5')}
 
 def score(found, weights):
-    """Scores of tiles with these weights, `(draws,tiles)`: `{score: (draws,T+1)}`,
-    the mean over the lead times last"""
+    "Scores of tiles with these weights, `(draws,tiles)`: `{score: (draws,T+1)}`, the mean over the lead times last"
     def values(s):
         v = VALUES[s](*np.moveaxis(np.einsum('rt,tkl->rkl', weights, found[s]), 1, 0))
         return np.concatenate([v, v.mean(1, keepdims=True)], 1)
@@ -134,52 +107,25 @@ def score(found, weights):
 def interval(v): return np.percentile(v, [2.5,97.5], axis=0).round(6).tolist()
 
 def table():
-    """All scores with 95 % intervals, from tiles drawn anew; differences of the same
-    draws"""
-    kept = {
-        p.stem.removeprefix('rain_'): dict(np.load(p))
-        for p in sorted(results.glob('rain_*.npz'))}
+    "All scores with 95 % intervals, from tiles drawn anew; differences of the same draws"
+    kept  = {p.stem.removeprefix('rain_'):dict(np.load(p)) for p in sorted(results.glob('rain_*.npz'))}
     facts = {n: json.loads((results/f'rain_{n}.json').read_text()) for n in kept}
     tiles = len(kept['persistence'][SCORES[0]])
     rng   = np.random.default_rng(0)
-    drawn = np.stack(
-        [
-            np.bincount(rng.integers(tiles, size=tiles), minlength=tiles)
-            for _ in range(DRAWS)]).astype(float)
+    drawn = np.stack([np.bincount(rng.integers(tiles, size=tiles), minlength=tiles) for _ in range(DRAWS)]).astype(float)
     all_of  = {n: score(f, np.ones((1,tiles))) for n,f in kept.items()}
     drawn_of = {n: score(f, drawn) for n,f in kept.items()}
     seeds = [n for n in kept if n.startswith('seed')]
-    for o in (all_of, drawn_of):
-        o['model'] = {s: np.mean([o[n][s] for n in seeds], 0) for s in SCORES}
+    for o in (all_of, drawn_of): o['model'] = {s: np.mean([o[n][s] for n in seeds], 0) for s in SCORES}
     found = {}
-    for n in [
-        'model',
-        *[
-            k for k in ('lagrangian', 'advection', 'pysteps', 'persistence')
-            if k in kept]]:
-        found[n] = {
-            s: dict(
-                value=all_of[n][s][0].round(6).tolist(),
-                interval=interval(drawn_of[n][s]))
-            for s in SCORES}
-        for base in ('persistence', 'lagrangian'):
-            if n == base:
-                continue
-            for s in SCORES:
-                found[n][s][f'minus_{base}'] = dict(
-                    value=(all_of[n][s] - all_of[base][s])[0].round(6).tolist(),
-                    interval=interval(drawn_of[n][s] - drawn_of[base][s]))
-            gain = lambda o: 100 * (1 - o[n]['mse_scaled'] / o[base]['mse_scaled'])
-            found[n]['mse_scaled'][f'percent_under_{base}'] = dict(
-                value=gain(all_of)[0].round(3).tolist(),
-                interval=interval(gain(drawn_of)))
-    return dict(
-        draws=DRAWS,
-        tiles=tiles,
-        scores=found,
-        seeds={
-            n: {s: all_of[n][s][0].round(6).tolist() for s in SCORES} for n in seeds},
-        facts=facts)
+    for n in ['model', *[k for k in ('lagrangian','advection','pysteps','persistence') if k in kept]]:
+        found[n] = {s: dict(value=all_of[n][s][0].round(6).tolist(), interval=interval(drawn_of[n][s])) for s in SCORES}
+        for base in ('persistence','lagrangian'):
+            if n==base: continue
+            for s in SCORES: found[n][s][f'minus_{base}'] = dict(value=(all_of[n][s]-all_of[base][s])[0].round(6).tolist(), interval=interval(drawn_of[n][s]-drawn_of[base][s]))
+            gain = lambda o: 100*(1-o[n]['mse_scaled']/o[base]['mse_scaled'])
+            found[n]['mse_scaled'][f'percent_under_{base}'] = dict(value=gain(all_of)[0].round(3).tolist(), interval=interval(gain(drawn_of)))
+    return dict(draws=DRAWS, tiles=tiles, scores=found, seeds={n: {s: all_of[n][s][0].round(6).tolist() for s in SCORES} for n in seeds}, facts=facts)
 
 @call_parse
 def main(
@@ -189,15 +135,8 @@ def main(
 ):
     "Measure what is not there yet, and make the table"
     file = os.environ.get('CONVLSTM_NB_MRMS')
-    if not only_table and not file:
-        sys.exit(
-            'set CONVLSTM_NB_MRMS to the file of rain, as in the tutorial on radar')
+    if not only_table and not file: sys.exit('set CONVLSTM_NB_MRMS to the file of rain, as in the tutorial on radar')
     if not only_table: measure_all(Path(file), Path(runs), seeds)
     made = table()
     keep('rain', **made)
-    for n, f in made['scores'].items():
-        print(
-            f"{n:12} "
-            + ', '.join(
-                f"{s} {v['value'][-1]:.4f} [{v['interval'][0][-1]:.4f} "
-                f"{v['interval'][1][-1]:.4f}]" for s, v in f.items()))
+    for n,f in made['scores'].items(): print(f"{n:12} " + ', '.join(f"{s} {v['value'][-1]:.4f} [{v['interval'][0][-1]:.4f} {v['interval'][1][-1]:.4f}]" for s,v in f.items()))

@@ -10,7 +10,7 @@ from convlstm_nb.learner import forecast
 from convlstm_nb.metrics import (
     SCORES, best_trivial, score_forecasts, skill, trivial_forecasts)
 from convlstm_nb.data.moving_mnist import MovingMNIST
-from convlstm_nb.runs import batches
+from convlstm_nb.presets import batches
 from convlstm_nb.pretrained import SHIPPED
 from convlstm_nb.metrics import image_scores
 from convlstm_nb.plotting import animate_forecast

@@ -24,7 +24,7 @@ from .baselines import NO_CLIMATOLOGY
 from .checks import check_choice, arg_error
 from .distributed import join
 from .metrics import score_table
-from .experiment import own_preset
+from .experiment import file_preset
 from .presets import PRESETS
 from .runs import (
     abandoned, evaluate_run, headline, new_folder, predict_run, resume_run, run_name,
@@ -145,7 +145,7 @@ def convlstm_train(
 ):
     "Train a ConvLSTM on moving digits or on your own data, and compare it with trivial forecasts"
     with _one_line_errors('convlstm_train'):
-        own = dict(
+        said = dict(
             variables=_split_words(variables), axes=axes,
             covariates=covariates and covariates.split(','),
             fill=None if fill is None else [fill], context=context, horizon=horizon,
@@ -166,14 +166,14 @@ def convlstm_train(
         peers = join(device)
         if device is not None: _check_device(device)
         if preset is not None: check_choice('preset', preset, list(PRESETS))
-        for k,v in own.items():
+        for k,v in said.items():
             if v is not None and data is None:
                 raise arg_error(k, 'absent without `--data`', v)
         started = time.perf_counter()
         if resume is None:
             what = (
                 preset or 'quick' if data is None
-                else own_preset(data, preset or 'own', **own))
+                else file_preset(data, preset or 'own', **said))
             called = preset or 'quick' if data is None else run_name(data)
             folder = Path(
                 peers.of(

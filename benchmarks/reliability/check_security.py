@@ -19,7 +19,7 @@ from convlstm_nb.data.moving_mnist import load_digits, read_idx
 from convlstm_nb.export import export_model
 from convlstm_nb.data.open import image_records
 from convlstm_nb.presets import PRESETS
-from convlstm_nb.experiment import OWN_DATA
+from convlstm_nb.experiment import FILE_DATA
 from convlstm_nb.resume import read_training
 from convlstm_nb.data.readers import load_array, read_frames
 from convlstm_nb.data.open import open_records
@@ -932,7 +932,7 @@ def asks(place):
         place.box(
             'long.npy',
             saved(np.save, np.random.default_rng(0).random((60, 16, 16), np.float32))))
-    data = OWN_DATA | dict(path=str(path), context=2, horizon=2)
+    data = FILE_DATA | dict(path=str(path), context=2, horizon=2)
     good = dict(
         data=data, scaling=dict(kind='standard', shift=[[[0.0]]], scale=[[[1.0]]]),
         mask=False, spacing=1.0, variables={'value': ''})

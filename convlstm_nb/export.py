@@ -45,7 +45,7 @@ def _state_parts(model): # -> channels of each tensor
 def _pairs(state): # [h,c,h,c,…] -> [(h,c),…]
     return list(zip(state[::2], state[1::2]))
 
-def _read_step(model, x, state): # x: patches of a frame and covariates (B,S,rows,columns)
+def _read_step(model, x, state): # x: patches of a frame (B,S,rows,columns)
     "Read a frame into the state, a list of tensors"
     stack = model.encoder if isinstance(model, EncoderForecaster) else model.stack
     _,new = stack(x[:,None], _pairs(state[:2*len(model.hidden_channels)]))
@@ -61,7 +61,8 @@ def _next_step(
     ahead=None, # Patches of covariates, `(B,S,rows,columns)`
 )->tuple: # A frame in whole patches, `(B,out_channels,H,W)`, and the new state
     "Make the next frame"
-    n,p,(rows,columns) = 2*len(model.hidden_channels),model.patch_size,state[0].shape[2:]
+    n,p = 2*len(model.hidden_channels),model.patch_size
+    rows,columns = state[0].shape[2:]
     last = (
         F.pixel_shuffle(state[n], p) if model.residual
         else state[0].new_zeros(state[0].shape[0], 1, rows*p, columns*p))
@@ -197,7 +198,8 @@ def _build_form(model, form='forecast', **kwargs): # kwargs: scaling, fill, mask
     kind = next((k for k in type(model).__mro__ if k in _FORMS), None)
     if kind is None or type(model).advance is not kind.advance: # it reads other frames
         known = ', '.join(k.__name__ for k in _FORMS)
-        raise arg_error('model', f"one of {known}", type(model).__name__, error=TypeError)
+        got = type(model).__name__
+        raise arg_error('model', f"one of {known}", got, error=TypeError)
     forms = {f.name: f for f in _FORMS[kind]}
     check_choice('form', form, list(forms))
     m = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
@@ -211,7 +213,8 @@ _AXES = dict(
 
 def _form_axes(form): # -> name to a list of the names of axes, or their fixed lengths
     "Say what goes in and comes out"
-    m,p,size,shift = form.model,form.model.patch_size,(),getattr(form.scaling, 'shift', None)
+    m,p,size = form.model,form.model.patch_size,()
+    shift = getattr(form.scaling, 'shift', None)
     cell = next(l for l in m.modules() if isinstance(l, ConvLSTM)).cells[0]
     if cell.peephole == 'full': size = [n*p for n in cell.spatial_size]
     if shift is not None and shift.shape[1:].numel() > 1: size = shift.shape[1:]
@@ -264,7 +267,8 @@ def _describe_form(form): # -> names to strings
     facts = dict(
         convlstm_nb=__version__, torch=torch.__version__.split('+')[0],
         model=type(m).__name__, form=form.name,
-        inputs={n: axes[n] for n in form.takes}, outputs={n: axes[n] for n in form.gives},
+        inputs={n: axes[n] for n in form.takes},
+        outputs={n: axes[n] for n in form.gives},
         state_channels=sum(form.parts), patch_size=m.patch_size, scaling=said,
         fill=form.fill, mask=form.mask)
     return {k: v if isinstance(v, str) else json.dumps(v) for k,v in facts.items()}
@@ -365,7 +369,7 @@ def _need_onnx():
     try: import onnx, onnxruntime, onnxscript
     except ImportError as e:
         raise ImportError(
-            f"an `.onnx` file needs {e.name}: pip install 'convlstm_nb[onnx]'") from None
+            f"`.onnx` files need {e.name}: pip install 'convlstm_nb[onnx]'") from None
 
 def _pt2_bytes(form, program):
     "Save a trace with no names of files of this machine"

@@ -196,8 +196,7 @@ class TracedGates:
         (B,P,n),p = z.shape,self.norm
         if not p.groups: return z,None,None
         image = _to_image(z)
-        made = torch.native_group_norm(
-            image, p.norm_weight, p.bias, B, n, P, p.groups, 1e-5)
+        made = torch.native_group_norm(image, p.norm_weight, p.bias, B, n, P, p.groups, 1e-5)
         return _to_rows(made[0]),*made[1:]
 
     def normalise_back(self, d_u, z, mean, rstd):
@@ -267,8 +266,7 @@ def moments_kernel(z, moments, P, HID: tl.constexpr, GROUPS: tl.constexpr,
     parts = tl.num_programs(0)
     WIDTH: tl.constexpr = 4*HID//GROUPS
     z += b.to(tl.int64)*P*4*HID + group*WIDTH
-    first, total, square = (
-        tl.load(z).to(ACC), tl.zeros([R, K], ACC), tl.zeros([R, K], ACC))
+    first, total, square = tl.load(z).to(ACC), tl.zeros([R,K], ACC), tl.zeros([R,K], ACC)
     for p0 in range(part*R, P, parts*R):
         for k0 in range(0, WIDTH, K):
             p, k = p0 + tl.arange(0, R)[:,None], k0 + tl.arange(0, K)[None,:]
@@ -298,10 +296,9 @@ def _gate(z, at, mask, moments, norm_weight, bias, gate, k, size, HID: tl.conste
     "Read one gate: normalised, and with weight and bias too"
     u = _at(z + gate*HID, at, mask, ACC)
     if GROUPS:
-        group = gate if GROUPS == 4 else 0
-        WIDTH: tl.constexpr = 4 * HID // GROUPS
-        u, _ = _normalise(
-            u, z, moments, group, tl.num_programs(0), size, WIDTH, GROUPS, S, ACC)
+        group = gate if GROUPS==4 else 0
+        WIDTH: tl.constexpr = 4*HID//GROUPS
+        u, _ = _normalise(u, z, moments, group, tl.num_programs(0), size, WIDTH, GROUPS, S, ACC)
     v = u
     if GROUPS: v *= _at(norm_weight + gate*HID, k, k<HID, ACC)
     if bias is not None: v += _at(bias + gate*HID, k, k<HID, ACC)
@@ -322,14 +319,10 @@ def forward_kernel(z, c, h, out, slot, new_c, valid, bias, norm_weight, ci, cf, 
         p = p0 + tl.arange(0, R)[:,None]
         mask = (p < P) & (k < HID)
         at, pixel, peep = p*4*HID + k, row*HID + p*HID + k, p*HID*FULL + k
-        _, i = _gate(
-            z, at, mask, moments, norm_weight, bias, 0, k, size, HID, GROUPS, S, ACC)
-        _, f = _gate(
-            z, at, mask, moments, norm_weight, bias, 1, k, size, HID, GROUPS, S, ACC)
-        _, g = _gate(
-            z, at, mask, moments, norm_weight, bias, 2, k, size, HID, GROUPS, S, ACC)
-        _, o = _gate(
-            z, at, mask, moments, norm_weight, bias, 3, k, size, HID, GROUPS, S, ACC)
+        _, i = _gate(z, at, mask, moments, norm_weight, bias, 0, k, size, HID, GROUPS, S, ACC)
+        _, f = _gate(z, at, mask, moments, norm_weight, bias, 1, k, size, HID, GROUPS, S, ACC)
+        _, g = _gate(z, at, mask, moments, norm_weight, bias, 2, k, size, HID, GROUPS, S, ACC)
+        _, o = _gate(z, at, mask, moments, norm_weight, bias, 3, k, size, HID, GROUPS, S, ACC)
         old = _at(c, pixel, mask, ACC)
         if ci is not None:
             i += _at(ci, peep, mask, ACC)*old
@@ -393,14 +386,10 @@ def backward_kernel(z, c, new_c, valid, dout, dslot, hold, dc, dz, bias, norm_we
         p = p0 + tl.arange(0, R)[:,None]
         mask = (p < P) & (k < HID)
         at, pixel, peep = p*4*HID + k, row*HID + p*HID + k, p*HID*FULL + k
-        ui, i = _gate(
-            z, at, mask, moments, norm_weight, bias, 0, k, size, HID, GROUPS, S, ACC)
-        uf, f = _gate(
-            z, at, mask, moments, norm_weight, bias, 1, k, size, HID, GROUPS, S, ACC)
-        ug, g = _gate(
-            z, at, mask, moments, norm_weight, bias, 2, k, size, HID, GROUPS, S, ACC)
-        uo, o = _gate(
-            z, at, mask, moments, norm_weight, bias, 3, k, size, HID, GROUPS, S, ACC)
+        ui, i = _gate(z, at, mask, moments, norm_weight, bias, 0, k, size, HID, GROUPS, S, ACC)
+        uf, f = _gate(z, at, mask, moments, norm_weight, bias, 1, k, size, HID, GROUPS, S, ACC)
+        ug, g = _gate(z, at, mask, moments, norm_weight, bias, 2, k, size, HID, GROUPS, S, ACC)
+        uo, o = _gate(z, at, mask, moments, norm_weight, bias, 3, k, size, HID, GROUPS, S, ACC)
         old, new = _at(c, pixel, mask, ACC), _at(new_c, pixel, mask, ACC)
         if ci is not None:
             wci, wcf = _at(ci, peep, mask, ACC), _at(cf, peep, mask, ACC)
@@ -413,12 +402,11 @@ def backward_kernel(z, c, new_c, valid, dout, dslot, hold, dc, dz, bias, norm_we
         if drop_c is not None: drop = _at(drop_c + b*HID, k, k<HID, ACC)
         dh += _at(dout, pixel, mask, ACC)
         d, passed = _at(dc, pixel, mask, ACC), tl.zeros([R,K], ACC)
-        if valid is not None:  # a sequence that has ended passes its gradients on
+        if valid is not None: # a sequence that has ended passes its gradients on
             runs = tl.load(valid + b)
             dh += _at(hold, pixel, mask, ACC)
             tl.store(hold + pixel, tl.where(runs, 0, dh), mask=mask)
-            dh, d, passed = (
-                tl.where(runs, dh, 0), tl.where(runs, d, 0), tl.where(runs, 0, d))
+            dh, d, passed = tl.where(runs, dh, 0), tl.where(runs, d, 0), tl.where(runs, 0, d)
         do = dh*t*o*(1 - o)
         d += dh*o*(1 - t*t)
         if ci is not None: d += do*wco
@@ -467,12 +455,11 @@ def norm_kernel(z, dz, moments, sums, P, n, size, HID: tl.constexpr,
     s2 = tl.sum(_at(sums + n, s, s<n, ACC), 0)/size
     for p0 in range(part*R, P, parts*R):
         for k0 in range(0, WIDTH, K):
-            p, k = p0 + tl.arange(0, R)[:, None], k0 + tl.arange(0, K)[None, :]
-            mask, to = (p < P) & (k < WIDTH), p * 4 * HID + k
-            u = _at(z + group * WIDTH, to, mask, ACC)
-            u, rstd = _normalise(
-                u, z, moments, group, parts, size, WIDTH, GROUPS, S, ACC)
-            tl.store(dz + to, rstd * (_at(dz, to, mask, ACC) - s1 - u * s2), mask=mask)
+            p, k = p0 + tl.arange(0, R)[:,None], k0 + tl.arange(0, K)[None,:]
+            mask, to = (p < P) & (k < WIDTH), p*4*HID + k
+            u = _at(z + group*WIDTH, to, mask, ACC)
+            u, rstd = _normalise(u, z, moments, group, parts, size, WIDTH, GROUPS, S, ACC)
+            tl.store(dz + to, rstd*(_at(dz, to, mask, ACC) - s1 - u*s2), mask=mask)
 
 # %% ../nbs/03_kernels.ipynb #c40
 class TritonGates:
@@ -491,18 +478,13 @@ class TritonGates:
         dtype = torch.promote_types(like.dtype, torch.float32)
         self.new = lambda *shape: torch.zeros(shape, dtype=dtype, device=like.device)
         self.moments,self.sums = like,like # any tensor, unless there is a norm
-        if G:
-            self.moments, self.sums = (
-                self.new(B, 2 * G * parts), self.new(B, 8 * parts * blocks))
+        if G: self.moments,self.sums = self.new(B, 2*G*parts),self.new(B, 8*parts*blocks)
         self.n = parts*blocks*(4 if G==1 else 1) # values of each of the two sums
         acc = tl.float64 if dtype==torch.float64 else tl.float32
         self.sizes = dict(P=P, HID=n, GROUPS=G, R=R, K=K, ACC=acc)
-        self.norms = dict(
-            size=float(P * 4 * n // max(G, 1)),
-            S=triton.next_power_of_2(parts) if G else 1)
+        self.norms = dict(size=float(P*4*n//max(G, 1)), S=triton.next_power_of_2(parts) if G else 1)
 
-    def constants(self):
-        return *(getattr(self.params, k) for k in _CONSTANT), self.moments
+    def constants(self): return *(getattr(self.params, k) for k in _CONSTANT),self.moments
 
     def reset(self):
         (parts,_,B),n,P = self.grid,self.sizes['HID'],self.sizes['P']
@@ -510,8 +492,7 @@ class TritonGates:
         self.dpeep = self.new(3, B, P, n) if self.full else self.total
 
     def find_moments(self, z):
-        if self.params.groups:
-            moments_kernel[self.norm_grid](z, self.moments, **self.sizes)
+        if self.params.groups: moments_kernel[self.norm_grid](z, self.moments, **self.sizes)
 
     def forward(self, z, c, h, valid, out, slot, keep):
         new_c = torch.empty_like(c)
@@ -560,13 +541,9 @@ def choose_gates(
     if form is None and like.is_cuda and _HAS_TRITON: form = 'triton'
     elif form is None and like.device.type=='cpu' and large and _has_compiler(): form = 'compiled'
     elif form is None: form = 'eager' if autograd else 'traced'
-    if form == 'triton' and not (
-        _HAS_TRITON and (like.is_cuda or os.environ.get('TRITON_INTERPRET') == '1')):
-        raise arg_error(
-            'form', "one that runs here ('triton' needs Triton and a GPU)", repr(form))
-    forms = dict(
-        eager=EagerGates, traced=TracedGates, compiled=CompiledGates, triton=TritonGates
-    )
+    if form=='triton' and not (_HAS_TRITON and (like.is_cuda or os.environ.get('TRITON_INTERPRET')=='1')):
+        raise arg_error('form', "one that runs here ('triton' needs Triton and a GPU)", repr(form))
+    forms = dict(eager=EagerGates, traced=TracedGates, compiled=CompiledGates, triton=TritonGates)
     return forms[form]
 
 _HAS_TRITON = hasattr(triton, 'cdiv')

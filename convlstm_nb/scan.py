@@ -14,8 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 from fastcore.basics import patch
 from .checks import check_choice, check_int
-from .cell import (
-    CONV, GROUPS, ConvLSTMCell, check_room, same_conv, same_padding)
+from .cell import CONV, GROUPS, ConvLSTMCell, check_room, same_conv, same_padding
 from .kernels import GateParams, TritonGates, choose_gates, gates
 
 # %% ../nbs/04_scan.ipynb #c11
@@ -30,8 +29,7 @@ def scan_loop(
 ): # The hidden state after every step, `(B,T,hidden_channels,*size)`, and the last `(h,c)`
     "Run `cell` frame by frame"
     custom = _is_custom(cell)
-    options = {
-        k: d for k, d in dict(drop_h=drop_h, drop_c=drop_c).items() if d is not None}
+    options = {k:d for k,d in dict(drop_h=drop_h, drop_c=drop_c).items() if d is not None}
     if custom and cell.batch_norm is not None and _is_own(cell, 'forward'):
         options['prepared'] = True
     def step(frame, state):
@@ -104,12 +102,10 @@ class _Steps:
                  form=None, gates=None, autograd=True):
         self.B,self.n,*self.size = h.shape
         self.x,self.zx,self.steps,self.every,self.dtype = x,zx,steps,every,dtype
-        self.dims, self.kernel, self.padding_mode = (
-            len(self.size), weight_hh.shape[2:], padding_mode)
+        self.dims,self.kernel,self.padding_mode = len(self.size),weight_hh.shape[2:],padding_mode
         self.h,self.c = self.rows(h),self.rows(c)
         self.read     = 0 if x is None else x.shape[2]
-        # tensor cores like multiples of 8
-        pad = -(self.n+self.read) % 8 if h.is_cuda else 0
+        pad = -(self.n+self.read) % 8 if h.is_cuda else 0 # tensor cores like multiples of 8
         weight = weight_hh if x is None else torch.cat([weight_hh,weight_ih], 1)
         if pad: weight = F.pad(weight, (0,0)*self.dims + (0,pad))
         self.weight = _channels_last(weight.to(dtype))
@@ -117,20 +113,15 @@ class _Steps:
         own  = bool(groups) or make.adds_bias
         self.bias = None if own or bias is None else bias.to(dtype)
         ci,cf,co = (None if p is None else p.flatten(1)[...,None] for p in (ci,cf,co))
-        drop_h, drop_c = (
-            None if d is None else d.flatten(1)[..., None, None]
-            for d in (drop_h, drop_c))
+        drop_h,drop_c = (None if d is None else d.flatten(1)[...,None,None] for d in (drop_h,drop_c))
         self.drop_h = None if drop_h is None else drop_h[:,None,:,0,0]
-        params = GateParams(
-            bias if own else None, norm_weight, ci, cf, co, drop_h, drop_c, groups)
+        params      = GateParams(bias if own else None, norm_weight, ci, cf, co, drop_h, drop_c, groups)
         self.gates  = gates or make(params, self.c)
         self.valid  = [None]*steps
         if valid is not None: self.valid = valid.t().contiguous()[...,None,None,None]
         pixels = max(self.B*self.c.shape[1], 1)
         # steps that are read and learnt from at once: few, since each takes memory
-        self.group = (
-            min(2**22 // (4 * self.n * pixels), steps // 2) if h.is_cuda
-            else min(2**14 // pixels, steps // 8))
+        self.group = min(2**22//(4*self.n*pixels), steps//2) if h.is_cuda else min(2**14//pixels, steps//8)
         self.group = 1 if every else max(self.group, 1)
 
     def rows(self, image): # (…,C,*size) -> (…,P,C)
@@ -167,8 +158,7 @@ def put_state(self:_Steps, seen, h):
 @patch
 def conv(self:_Steps, seen):
     "Convolve what is seen at one step"
-    z = CONV[self.dims](
-        self.pad(self.image(seen)), self.weight, self.bias, padding=self.margin())
+    z = CONV[self.dims](self.pad(self.image(seen)), self.weight, self.bias, padding=self.margin())
     return self.rows(z)
 
 # %% ../nbs/04_scan.ipynb #c26s1
@@ -176,8 +166,7 @@ def conv(self:_Steps, seen):
 def pad(self:_Steps, image):
     "Pad an image, unless the convolution does it with zeros"
     if self.padding_mode=='zeros': return image
-    return F.pad(
-        image, [k // 2 for k in reversed(self.kernel) for _ in 'ab'], self.padding_mode)
+    return F.pad(image, [k//2 for k in reversed(self.kernel) for _ in 'ab'], self.padding_mode)
 
 # %% ../nbs/04_scan.ipynb #c26s2
 @patch
@@ -232,9 +221,7 @@ def backward(self:_Steps, out, cs, kept, dout, dh, dc, needs):
     self.gates.reset()
     n,dims = self.n,range(2, 2+self.dims)
     turned = _channels_last(self.weight.transpose(0, 1).flip(*dims))
-    dx, dzx = (
-        torch.empty_like(t) if need else None
-        for t, need in zip((self.x, self.zx), needs))
+    dx,dzx = (torch.empty_like(t) if need else None for t,need in zip((self.x,self.zx), needs))
     dslot = torch.zeros_like(self.h, dtype=self.dtype)
     dout = [dslot]*self.steps if dout is None else [*dout.contiguous()]
     if dh is not None: dout[-1] = dout[-1] + self.rows(dh).to(self.dtype)
@@ -251,9 +238,8 @@ def backward(self:_Steps, out, cs, kept, dout, dh, dc, needs):
             c = [c[0],*again]
         for k in reversed(part):
             i,j = k-part[0],k % self.group
-            dz, dc, hold = self.gates.backward(
-                kept[i], c[i], before(k), c[i + 1], self.valid[k], dout[k], dslot, hold,
-                dc, room[j])
+            dz,dc,hold = self.gates.backward(
+                kept[i], c[i], before(k), c[i+1], self.valid[k], dout[k], dslot, hold, dc, room[j])
             if self.every: kept[i] = None # free it
             if k or needs[2]: dslot = self.input_grad(dz, turned[:n])
             if dzx is not None: dzx[:,k].copy_(self.image(dz))
@@ -268,9 +254,8 @@ def backward(self:_Steps, out, cs, kept, dout, dh, dc, needs):
             self.put_state(seen[1:count], out[k:k+count-1])
             total = self.weight_grad(group, seen[:count], total)
             if dx is not None:
-                d = self.input_grad(group.flatten(0, 1), turned[n : n + self.read])
-                dx[:, k : k + count].copy_(
-                    self.image(d).unflatten(0, (count, -1)).transpose(0, 1))
+                d = self.input_grad(group.flatten(0, 1), turned[n:n+self.read])
+                dx[:,k:k+count].copy_(self.image(d).unflatten(0, (count,-1)).transpose(0, 1))
     if self.drop_h is not None: dslot = dslot*self.drop_h
     if hold is not None: dslot = dslot + hold
     (dw,db),found = total,self.gates.grads
@@ -284,9 +269,7 @@ def backward(self:_Steps, out, cs, kept, dout, dh, dc, needs):
 def input_grad(self:_Steps, dz, turned):
     "Carry a gradient back through the convolution, to the state or to frames"
     zeros = self.padding_mode=='zeros'
-    d = CONV[self.dims](
-        self.image(dz), turned,
-        padding=[k // 2 if zeros else k - 1 for k in self.kernel])
+    d = CONV[self.dims](self.image(dz), turned, padding=[k//2 if zeros else k-1 for k in self.kernel])
     if not zeros: # what was padded came from inside
         for axis,(k,s) in enumerate(zip(self.kernel, self.size), 2):
             index = torch.arange(s, dtype=torch.float, device=d.device)[None,None]
@@ -302,18 +285,14 @@ def weight_grad(self:_Steps, dz, seen, total):
     dz,seen = self.image(dz.flatten(0, 1)),self.pad(self.image(seen.flatten(0, 1)))
     ones,zero = [1]*self.dims,[0]*self.dims
     wanted = [False,True,self.bias is not None]
-    _, *new = torch.ops.aten.convolution_backward(
-        dz, seen, self.weight, [4 * self.n], ones, self.margin(), ones, False, zero, 1,
-        wanted)
-    new = [
-        g.to(torch.promote_types(g.dtype, torch.float32)) if w else None
-        for g, w in zip(new, wanted[1:])]
+    _,*new = torch.ops.aten.convolution_backward(
+        dz, seen, self.weight, [4*self.n], ones, self.margin(), ones, False, zero, 1, wanted)
+    new = [g.to(torch.promote_types(g.dtype, torch.float32)) if w else None for g,w in zip(new, wanted[1:])]
     if total is None: return new
     return [g if t is None else t.add_(g) for t,g in zip(total, new)]
 
 # %% ../nbs/04_scan.ipynb #c33
-# tensors among the arguments, and those that may need gradients
-_N_TENSORS,_N_TRAINED = 14,11
+_N_TENSORS,_N_TRAINED = 14,11 # tensors among the arguments, and those that may need gradients
 
 @contextmanager
 def _as_is(t):
@@ -334,24 +313,20 @@ class _Scan(torch.autograd.Function):
             out,cs,kept = steps.forward(keep)
         if keep:
             ctx.save_for_backward(*args[:_N_TENSORS], out, *cs, *sum(kept, []))
-            ctx.rest, ctx.gates, ctx.counts = (
-                args[_N_TENSORS:], steps.gates, (len(cs), len(kept)))
+            ctx.rest,ctx.gates,ctx.counts = args[_N_TENSORS:],steps.gates,(len(cs),len(kept))
             ctx.set_materialize_grads(False)
         return out,*_last(steps, out, cs, h)
 
     @staticmethod
     def backward(ctx, *grads):
-        tensors, (out, *states) = (
-            ctx.saved_tensors[:_N_TENSORS], ctx.saved_tensors[_N_TENSORS:])
-        args, needs, (m, n) = (
-            (*tensors, *ctx.rest), ctx.needs_input_grad[:_N_TRAINED], ctx.counts)
+        tensors,(out,*states) = ctx.saved_tensors[:_N_TENSORS],ctx.saved_tensors[_N_TENSORS:]
+        args,needs,(m,n) = (*tensors,*ctx.rest),ctx.needs_input_grad[:_N_TRAINED],ctx.counts
         if torch.is_grad_enabled() or any(map(_is_batched, grads)):
             found = _grads_of_loop(args, grads, needs)
         else:
             cs,flat = states[:m],states[m:]
             kept = [flat[k*len(flat)//n:(k+1)*len(flat)//n] for k in range(n)]
-            with _as_is(out):
-                found = _Steps(*args, ctx.gates).backward(out, cs, kept, *grads, needs)
+            with _as_is(out): found = _Steps(*args, ctx.gates).backward(out, cs, kept, *grads, needs)
         return *_shaped(found, args, needs),*[None]*(len(args)-_N_TRAINED)
 
 def _is_batched(grad): # by `vmap`, or for `is_grads_batched`
@@ -371,35 +346,27 @@ def _grads_of_loop(args, grads, needs):
         inputs = [None if t is None else t.view_as(t) for t in args[:_N_TRAINED]]
         x,zx,h,c,weight_hh,weight_ih,bias,norm_weight,ci,cf,co = inputs
         cell = _Borrowed(
-            weight_ih=weight_ih, weight_hh=weight_hh, bias=bias,
-            norm_weight=norm_weight, weight_ci=ci, weight_cf=cf, weight_co=co,
-            padding_mode=padding_mode,
-            norm={g: k for k, g in GROUPS.items()}.get(groups),
-            dilation=(1,) * (h.dim() - 2))
-        out, last = scan_loop(
-            cell, x if zx is None else zx, (h, c), [range(steps)],
-            *args[_N_TRAINED:_N_TENSORS])
+            weight_ih=weight_ih, weight_hh=weight_hh, bias=bias, norm_weight=norm_weight,
+            weight_ci=ci, weight_cf=cf, weight_co=co, padding_mode=padding_mode,
+            norm={g:k for k,g in GROUPS.items()}.get(groups), dilation=(1,)*(h.dim()-2))
+        out,last = scan_loop(cell, x if zx is None else zx, (h,c), [range(steps)], *args[_N_TRAINED:_N_TENSORS])
         rows  = out.to(dtype).transpose(0, 1).movedim(2, -1).flatten(2, -2)
         made,given = zip(*((m,g) for m,g in zip((rows,*last), grads) if g is not None))
         wanted = [t for t,need in zip(inputs, needs) if need]
-        got = torch.autograd.grad(
-            made, wanted, given, create_graph=create, allow_unused=True)
+        got = torch.autograd.grad(made, wanted, given, create_graph=create, allow_unused=True)
         got = iter(got)
     return [next(got) if need else None for need in needs]
 
 class _Borrowed(types.SimpleNamespace):
     "What the loop asks of a cell, with the tensors of this call"
     step,pre_activations = ConvLSTMCell.step,ConvLSTMCell.pre_activations
-    def read(self, x):
-        return x if self.weight_ih is None else ConvLSTMCell.read(self, x)
+    def read(self, x): return x if self.weight_ih is None else ConvLSTMCell.read(self, x)
 
 # %% ../nbs/04_scan.ipynb #c36
-_SCHEMA = (
-    'Tensor? x, Tensor? zx, Tensor h, Tensor c, Tensor weight_hh, Tensor? weight_ih, '
-    'Tensor? bias, '
-    'Tensor? norm_weight, Tensor? ci, Tensor? cf, Tensor? co, Tensor? valid, '
-    'Tensor? drop_h, Tensor? drop_c, int groups, str padding_mode, int steps, '
-    'int every, ScalarType dtype')
+_SCHEMA = ('Tensor? x, Tensor? zx, Tensor h, Tensor c, Tensor weight_hh, Tensor? weight_ih, Tensor? bias, '
+           'Tensor? norm_weight, Tensor? ci, Tensor? cf, Tensor? co, Tensor? valid, '
+           'Tensor? drop_h, Tensor? drop_c, int groups, str padding_mode, int steps, '
+           'int every, ScalarType dtype')
 
 @torch.library.custom_op(
     'convlstm_nb::scan', mutates_args=(), schema=f'({_SCHEMA}, bool keep) -> Tensor[]')
@@ -418,11 +385,8 @@ def _(*args):
     (B,n,*size),P = h.shape,h[0,0].numel()
     last = [t.new_empty(B, *size, n).movedim(-1, 1) for t in (h,c)]
     keep_all = keep and not every
-    cs = [
-        c.new_empty(B, P, n) for _ in range(steps if keep_all else _count(steps, every))
-    ]
-    kept = [
-        h.new_empty(B, P, 4 * n, dtype=dtype) for _ in range(steps if keep_all else 0)]
+    cs   = [c.new_empty(B, P, n) for _ in range(steps if keep_all else _count(steps, every))]
+    kept = [h.new_empty(B, P, 4*n, dtype=dtype) for _ in range(steps if keep_all else 0)]
     return [h.new_empty(steps, B, P, n, dtype=dtype),*last,*cs,*kept]
 
 def _count(steps, every): return -(-steps//(every or steps)) # parts of a scan
@@ -448,29 +412,23 @@ def _(*args):
 def _setup(ctx, inputs, output):
     steps,every,_,keep = inputs[16:]
     ctx.save_for_backward(*inputs[:_N_TENSORS], output[0], *output[3:])
-    ctx.rest, ctx.count = (
-        inputs[_N_TENSORS:-1], steps if keep and not every else _count(steps, every))
+    ctx.rest,ctx.count = inputs[_N_TENSORS:-1],steps if keep and not every else _count(steps, every)
     ctx.needs = [t is not None and t.requires_grad for t in inputs[:_N_TRAINED]]
 
 def _grad(ctx, grads):
-    args, (out, *states) = (
-        (*ctx.saved_tensors[:_N_TENSORS], *ctx.rest), ctx.saved_tensors[_N_TENSORS:])
+    args,(out,*states) = (*ctx.saved_tensors[:_N_TENSORS],*ctx.rest),ctx.saved_tensors[_N_TENSORS:]
     cs,kept = states[:ctx.count],states[ctx.count:]
-    got = torch.ops.convlstm_nb.scan_backward(
-        *args, out, cs, kept, *grads[:3], ctx.needs)
+    got = torch.ops.convlstm_nb.scan_backward(*args, out, cs, kept, *grads[:3], ctx.needs)
     got = iter(got)
-    return *(next(got) if need else None for need in ctx.needs), *[None] * (
-        len(args) + 1 - _N_TRAINED)
+    return *(next(got) if need else None for need in ctx.needs),*[None]*(len(args)+1-_N_TRAINED)
 
 _scan_op.register_autograd(_grad, setup_context=_setup)
 
 # %% ../nbs/04_scan.ipynb #c38
 def _flops(x, zx, h, c, weight_hh, weight_ih, *args): # of one convolution a step
     channels,size = weight_hh[1] + (weight_ih[1] if weight_ih else 0),h[2:]
-    # for the state and the frame beside it
-    weight = [weight_hh[0],channels,*weight_hh[2:]]
-    return args[10] * conv_flop_count(
-        [h[0], channels, *size], weight, [h[0], weight_hh[0], *size])
+    weight = [weight_hh[0],channels,*weight_hh[2:]] # for the state and the frame beside it
+    return args[10]*conv_flop_count([h[0],channels,*size], weight, [h[0],weight_hh[0],*size])
 
 @register_flop_formula(torch.ops.convlstm_nb.scan)
 def _(*args, **kwargs): return _flops(*args)
@@ -498,17 +456,13 @@ def scan_fast(
         x,h,c = (None if t is None else t.as_subclass(torch.Tensor) for t in (x,h,c))
     same = cell.kernel_size==cell.hidden_kernel_size and set(cell.dilation)=={1}
     together,zx = x is not None and same,None # one convolution reads frame and state
-    if x is not None and not together:
-        zx = cell.read(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    if x is not None and not together: zx = cell.read(x.flatten(0,1)).unflatten(0, x.shape[:2])
     dtype = _compute_dtype(w)
     if cell.padding_mode in ('reflect','circular'):
         pads = same_padding(cell.hidden_kernel_size, (1,)*len(size))
         check_room(h, pads, cell.padding_mode)
-    way = (
-        _one_frame(h, w) if steps == 1 and not compiling and not torch.is_grad_enabled()
-        else 'long')
-    if way == 'short':
-        return _one_step(cell, x, (h, c), valid, drop_h, drop_c, together, zx, dtype)
+    way = _one_frame(h, w) if steps==1 and not compiling and not torch.is_grad_enabled() else 'long'
+    if way=='short': return _one_step(cell, x, (h,c), valid, drop_h, drop_c, together, zx, dtype)
     if way=='loop':
         out,last = scan_loop(cell, x, (h,c), [range(1)], valid, drop_h, drop_c)
         return out.to(dtype),last
@@ -518,10 +472,8 @@ def scan_fast(
             GROUPS.get(cell.norm, 0), cell.padding_mode, steps, every, dtype)
     if compiling:
         trained = any(t is not None and t.requires_grad for t in args[:_N_TRAINED])
-        out, h, c, *_ = torch.ops.convlstm_nb.scan(
-            *args, torch.is_grad_enabled() and trained)
-    else:
-        out, h, c = _Scan.apply(*args, _form)
+        out,h,c,*_ = torch.ops.convlstm_nb.scan(*args, torch.is_grad_enabled() and trained)
+    else: out,h,c = _Scan.apply(*args, _form)
     return out.unflatten(2, size).movedim(-1, 2).transpose(0, 1),(h,c)
 
 def _one_frame(h, w): # the fastest way; joining large weights takes longer than it gains
@@ -534,16 +486,14 @@ def _one_step(cell, x, state, valid, drop_h, drop_c, together, zx, dtype):
     if together: seen,w = torch.cat([seen,x[:,0]], 1),torch.cat([w,cell.weight_ih], 1)
     make = choose_gates(c, 1, _form)
     own  = bool(groups) or make.adds_bias
-    z = same_conv(
-        _channels_last(seen), w, None if own else cell.bias, None, cell.padding_mode)
+    z = same_conv(_channels_last(seen), w, None if own else cell.bias, None, cell.padding_mode)
     if zx is not None: z = z + zx[:,0]
     peepholes = cell.weight_ci,cell.weight_cf,cell.weight_co
     if valid is not None: valid = valid.view(-1, *[1]*(h.dim()-1)).contiguous()
     params = cell.bias if own else None,cell.norm_weight
     if make is not TritonGates:
-        new_h, new_c = gates(
-            z, c, h, valid, GateParams(*params, *peepholes, None, drop_c, groups))
-        return new_h.to(dtype)[:, None], (new_h.to(h.dtype), new_c.to(c.dtype))
+        new_h,new_c = gates(z, c, h, valid, GateParams(*params, *peepholes, None, drop_c, groups))
+        return new_h.to(dtype)[:,None],(new_h.to(h.dtype),new_c.to(c.dtype))
     flat = [None if p is None else p.flatten(1)[...,None] for p in peepholes]
     z,c,h = (t.movedim(1, -1).flatten(1, -2).contiguous() for t in (z,c,h))
     out,unread = (torch.empty_like(c, dtype=dtype) for _ in 'hu')
@@ -556,11 +506,8 @@ def _one_step(cell, x, state, valid, drop_h, drop_c, together, zx, dtype):
 def _compute_dtype(w):
     "Return the dtype in which autocast convolves with `w`, or that of `w`"
     device = w.device.type
-    if w.dtype == torch.float64 or not torch.amp.is_autocast_available(device):
-        return w.dtype
-    return (
-        torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device)
-        else w.dtype)
+    if w.dtype==torch.float64 or not torch.amp.is_autocast_available(device): return w.dtype
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else w.dtype
 
 # %% ../nbs/04_scan.ipynb #c41
 def scan(
@@ -573,15 +520,12 @@ def scan(
     reverse:bool=False, # Run from the last frame to the first?
     drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
     drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
-    # Keep the memory every so many steps, and compute the rest again; None to keep all
-    checkpoint_every:int=None,
+    checkpoint_every:int=None, # Keep the memory every so many steps, and compute the rest again; None to keep all
 ): # Hidden states `(B,T,hidden_channels,*size)`, and the last `(h,c)`
     "Run `cell` over time"
     if x is not None: x = _prepare_frames(cell, x, valid)
     steps = steps if x is None else x.shape[1]
-    every = (
-        0 if checkpoint_every is None
-        else check_int('checkpoint_every', checkpoint_every))
+    every = 0 if checkpoint_every is None else check_int('checkpoint_every', checkpoint_every)
     turn  = lambda t: t.flip(1) if reverse and t is not None else t
     frames,real = turn(x),turn(valid)
     if loop_reason(cell, x, state):
@@ -607,8 +551,7 @@ def loop_reason(
         return 'an exported program must run without this library'
     if cell.weight_hh.is_meta: return 'on the meta device there is nothing to compute'
     if torch.compiler.is_compiling(): return ''
-    if torch._C._are_functorch_transforms_active():
-        return 'a transform of `torch.func` is active'
+    if torch._C._are_functorch_transforms_active(): return 'a transform of `torch.func` is active'
     if forward_ad._current_level >= 0: return 'forward-mode derivatives are asked for'
     given = [t for t in (x, cell.weight_hh, *state) if t is not None]
     plain = torch.Tensor.__torch_dispatch__

@@ -17,7 +17,7 @@ from convlstm_nb.checks import atomic_path
 from convlstm_nb.metrics import persistence
 from convlstm_nb.experiment import FileExperiment, file_windows
 from convlstm_nb.experiment import in_units, model_in_units, file_scores, raw
-from common import describe, installed, keep, results
+from common import installed, keep, results
 
 HOW    = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --bf16 --epochs 6'
 SCORES = ['mse_scaled','csi_0.5','csi_2','csi_5']

@@ -8,12 +8,10 @@ __all__ = ['TensorFrames', 'frames_of', 'sequence_dls', 'show_batch', 'show_resu
 # %% ../nbs/40_dataloaders.ipynb #c5
 import numpy as np
 import torch
-import matplotlib.pyplot as plt
 from plum import dispatch
 from fastai.torch_core import TensorBase
 from fastai.data.core import DataLoaders
 from fastai.data.block import TransformBlock
-from fastcore.meta import delegates
 from fasttransform import ItemTransform
 from .checks import arg_error, check_int
 from .plotting import show_forecast, show_frames

@@ -71,7 +71,7 @@ def in_units(
     return lambda x, horizon, *covariates: scaling.inverse(
         fn(scaling(x), horizon, *covariates))
 
-# %% ../nbs/50_experiment.ipynb #c18s1
+# %% ../nbs/50_experiment.ipynb #c19
 def model_in_units(
     model, # A forecaster
     scaling:Scaling, # What it was trained with
@@ -83,7 +83,7 @@ def model_in_units(
             model, fill_missing(x, mask=mask), horizon, *covariates),
         scaling)
 
-# %% ../nbs/50_experiment.ipynb #c18s2
+# %% ../nbs/50_experiment.ipynb #c20
 def raw(
     windows:Windows, # Scaled and filled
 )->Windows:
@@ -102,7 +102,7 @@ def _mean_forecast(
         scaling=train.scaling)
     return MeanFrame.fit(DataLoader(whole_field, batch_size=16))
 
-# %% ../nbs/50_experiment.ipynb #c20
+# %% ../nbs/50_experiment.ipynb #c22
 def score_windows(
     model, # A forecaster
     windows:Windows, # To score on
@@ -135,7 +135,7 @@ def score_windows(
     return score_forecasts(
         fns, _dated_batches(windows, bs, bool(usual)), file_scores(windows, thresholds))
 
-# %% ../nbs/50_experiment.ipynb #c20s1
+# %% ../nbs/50_experiment.ipynb #c23
 def _without_covariates(
     fn, # Forecast, `(x,horizon)`
 ): # Forecast, `((x,covariates,times),horizon)`
@@ -152,7 +152,7 @@ def _dated_batches(
     for i, (x, *z, y) in enumerate(DataLoader(raw(windows), batch_size=bs)):
         yield (x, z, times[i * bs : (i + 1) * bs] if dated else None), y
 
-# %% ../nbs/50_experiment.ipynb #c5
+# %% ../nbs/50_experiment.ipynb #c35
 import warnings
 from functools import cached_property
 from inspect import signature
@@ -169,7 +169,7 @@ from .data.open import known_frames, open_records, write_forecast
 from .data.scaling import fit_scaling
 from .data.splits import between, check_apart, split
 
-# %% ../nbs/50_experiment.ipynb #c13
+# %% ../nbs/50_experiment.ipynb #c43
 FILE_DATA = dict(
     path=None,  # A file, a folder, a pattern with `*`
     variables=None,
@@ -245,7 +245,7 @@ def _file_model(
         more = dict(memory=data['context']) if model is _RAIN_MODEL else {}
     return model | dict(args=model['args'] | more)
 
-# %% ../nbs/50_experiment.ipynb #c16
+# %% ../nbs/50_experiment.ipynb #c46
 def file_records(
     data:dict, # As `FILE_DATA`
     path=None, # Another file; that of `data` if None
@@ -261,7 +261,7 @@ def file_records(
     return with_covariates(
         open_records(path, names, axes=axes, fill=data['fill']), path, ahead, axes)
 
-# %% ../nbs/50_experiment.ipynb #c16s1
+# %% ../nbs/50_experiment.ipynb #c47
 def file_parts(
     records:list, # Records
     data:dict, # As `FILE_DATA`
@@ -279,7 +279,7 @@ def file_parts(
         *split(between(records, by, None, until), gap, by, (0.85, 0.15)),
         between(records, by, start)]
 
-# %% ../nbs/50_experiment.ipynb #c16s2
+# %% ../nbs/50_experiment.ipynb #c48
 _MOST = 10_000 # Frames known, to forecast, or to leave out
 
 def _check_data(
@@ -298,7 +298,7 @@ def _check_data(
                 for v in data[k])):
             raise arg_error(k, 'a list of at most 100 numbers', str(data[k])[:80])
 
-# %% ../nbs/50_experiment.ipynb #c16s3
+# %% ../nbs/50_experiment.ipynb #c49
 def file_windows(
     data:dict, # As `FILE_DATA`
 )->dict: # Windows to 'train', 'valid' and 'test' on
@@ -330,7 +330,7 @@ def file_windows(
     file_scores(ds['test'], data['thresholds']) # says what is wrong with them
     return ds
 
-# %% ../nbs/50_experiment.ipynb #c29
+# %% ../nbs/50_experiment.ipynb #c62
 class TurnAndMirror(Callback):
     "Turn and mirror each training batch, all of it alike"
     order = CastToTensor.order # Before anything looks at the batch
@@ -340,7 +340,7 @@ class TurnAndMirror(Callback):
         self.learn.xb, self.learn.yb = (
             tuple(turned(t, quarter, mirror) for t in b) for b in (self.xb, self.yb))
 
-# %% ../nbs/50_experiment.ipynb #c29s1
+# %% ../nbs/50_experiment.ipynb #c63
 def turned(
     x, # `(…,H,W)`
     # Turns by 90°; of two that change the sides of a field, one is left out
@@ -352,7 +352,7 @@ def turned(
     x = x.rot90(quarter, (-2,-1))
     return x.flip(-1) if mirror else x
 
-# %% ../nbs/50_experiment.ipynb #c35
+# %% ../nbs/50_experiment.ipynb #c69
 def _units(
     record, # Record
 )->dict: # `{variable: units}`; empty units where the file does not say
@@ -366,7 +366,7 @@ def _seconds(
     return float(
         step / np.timedelta64(1, 's') if isinstance(step, np.timedelta64) else step)
 
-# %% ../nbs/50_experiment.ipynb #x365045653
+# %% ../nbs/50_experiment.ipynb #c70
 class Experiment:
     "The data of a run, and what follows from them; the defaults are those of moving digits"
     to_units = metrics = None # Scaled values to units; scores to watch while training
@@ -389,7 +389,7 @@ class Experiment:
         "Describe the data for `config.json`"
         return {}
 
-# %% ../nbs/50_experiment.ipynb #x190917013
+# %% ../nbs/50_experiment.ipynb #c71
 class FileExperiment(Experiment):
     "Training, scores and forecasts on a user's file: `data` is as `FILE_DATA`"
     @cached_property
@@ -477,7 +477,7 @@ class FileExperiment(Experiment):
             model, self.parts['test'], self.parts['train'], period=self.config['data']['period'],
             thresholds=self.config['data']['thresholds'])
 
-# %% ../nbs/50_experiment.ipynb #x37279551
+# %% ../nbs/50_experiment.ipynb #c72
 @patch
 def evaluate(
     self:FileExperiment,
@@ -502,7 +502,7 @@ def evaluate(
     return score_windows(
         model, windows, period=data['period'], thresholds=data['thresholds'])
 
-# %% ../nbs/50_experiment.ipynb #c39
+# %% ../nbs/50_experiment.ipynb #c76
 def _check_record(
     record, # Record to forecast from
     config:dict, # As from load_config
@@ -525,7 +525,7 @@ def _check_record(
             f"{record.name} has a frame every {step:g} s, the model was trained with "
             f"{config['spacing']:g} s", stacklevel=3)
 
-# %% ../nbs/50_experiment.ipynb #c39s1
+# %% ../nbs/50_experiment.ipynb #c77
 @patch
 def predict(
     self:FileExperiment,

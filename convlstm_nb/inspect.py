@@ -6,8 +6,7 @@
 __all__ = ['gate_maps', 'show_gates']
 
 # %% ../nbs/63_inspect.ipynb #c3
-import numpy as np, torch
-from matplotlib import pyplot as plt
+import torch
 from .checks import check_choice, arg_error, check_int
 from .cell import lstm_gates
 from .layers import ConvLSTM

@@ -451,7 +451,7 @@ def scan_fast(
 ): # As `scan_loop`
     "Run `cell` at the speed of its convolutions"
     w,(h,c),size = cell.weight_hh,state,state[0].shape[2:]
-    compiling,device = torch.compiler.is_compiling(),h.device.type
+    compiling = torch.compiler.is_compiling()
     if not compiling: # a subclass such as fastai's would be asked at every operator
         x,h,c = (None if t is None else t.as_subclass(torch.Tensor) for t in (x,h,c))
     same = cell.kernel_size==cell.hidden_kernel_size and set(cell.dilation)=={1}

@@ -1,4 +1,5 @@
-"It always learns: the recipe of the preset `quick`, each ingredient taken away, all of them, and then some given back"
+"""It always learns: the recipe of the preset `quick`, each ingredient taken away,
+all of them, and then some given back"""
 import math
 from functools import partial
 import torch
@@ -12,10 +13,15 @@ from convlstm_nb.presets import DigitsExperiment, OPTIMIZERS, PRESETS, preset_da
 from training import pictures, train
 
 QUICK   = PRESETS['quick']
-DATA    = QUICK['data'] | dict(train=800) # fresh ones in each epoch, so nine epochs of 800 are three of 2,400
-SHIPPED = dict(data=DATA, model=QUICK['model'], bs=QUICK['train']['bs'],
-               mean_start=True, forget_bias=1., init='xavier and orthogonal', loss='bce', schedule='one_cycle', lr=1e-2, clip=1., norm='layer', optimizer='fastai', epochs=9)
-PLAIN   = dict(mean_start=False, forget_bias=None, init='torch', loss='mse', schedule='constant', lr=1e-3, clip=None, norm=None, optimizer='torch')
+# fresh ones in each epoch, so nine epochs of 800 are three of 2,400
+DATA    = QUICK['data'] | dict(train=800)
+SHIPPED = dict(
+    data=DATA, model=QUICK['model'], bs=QUICK['train']['bs'], mean_start=True,
+    forget_bias=1.0, init='xavier and orthogonal', loss='bce', schedule='one_cycle',
+    lr=1e-2, clip=1.0, norm='layer', optimizer='fastai', epochs=9)
+PLAIN = dict(
+    mean_start=False, forget_bias=None, init='torch', loss='mse', schedule='constant',
+    lr=1e-3, clip=None, norm=None, optimizer='torch')
 
 def without(**changed): return SHIPPED | changed
 
@@ -37,23 +43,34 @@ ROWS = {
     'plain-longer':     (without(**PLAIN | dict(epochs=27)), 3),
 }
 
-LOSSES = {'bce':FrameBCE, 'mse':partial(FrameMSE, output='sigmoid'), 'mse summed':partial(FrameMSE, 'sum', output='sigmoid')}
-OPTS   = {'fastai':OPTIMIZERS['adam'], 'torch':partial(Adam, sqr_mom=.999, eps=1e-8, wd=0.)} # the values of torch.optim.Adam
+LOSSES = {
+    'bce': FrameBCE, 'mse': partial(FrameMSE, output='sigmoid'),
+    'mse summed': partial(FrameMSE, 'sum', output='sigmoid')}
+# the values of torch.optim.Adam
+OPTS = {
+    'fastai': OPTIMIZERS['adam'],
+    'torch': partial(Adam, sqr_mom=0.999, eps=1e-8, wd=0.0)}
 
 @torch.no_grad()
 def torch_init(cell, biases):
-    "Initialise a cell as `nn.Conv2d` does the one convolution over frame and state that others use"
-    bound = (math.prod(cell.hidden_kernel_size)*(cell.in_channels+cell.hidden_channels))**-.5
+    """Initialise a cell as `nn.Conv2d` does the one convolution over frame and state
+    that others use"""
+    bound = (
+        math.prod(cell.hidden_kernel_size) * (cell.in_channels + cell.hidden_channels)
+    ) ** -0.5
     for w in (cell.weight_ih, cell.weight_hh):
         if w is not None: w.uniform_(-bound, bound)
     if biases: cell.bias.uniform_(-bound, bound)
 
 def make_model(s, mean):
     "The model of a row; a forget bias of None is drawn like the other biases"
-    args  = s['model']['args'] | dict(norm=s['norm'], forget_bias=1. if s['forget_bias'] is None else s['forget_bias'])
+    args = s['model']['args'] | dict(
+        norm=s['norm'],
+        forget_bias=1.0 if s['forget_bias'] is None else s['forget_bias'])
     model = build_model(s['model'] | dict(args=args))
     for cell in model.modules():
-        if s['init']=='torch' and isinstance(cell, ConvLSTMCell): torch_init(cell, s['forget_bias'] is None)
+        if s['init'] == 'torch' and isinstance(cell, ConvLSTMCell):
+            torch_init(cell, s['forget_bias'] is None)
     return model.start_from_mean(mean) if s['mean_start'] else model
 
 def mean_of(ds): return torch.stack([ds[i][1] for i in range(64)]).mean()
@@ -64,9 +81,14 @@ def measure(s, seed):
     set_seed(seed)
     model   = make_model(s, mean_of(ds['train']))
     mse     = partial(frame_mse, activation=loss.activation)
-    seconds,history = train(model, ds, s, loss, OPTS[s['optimizer']], seed, [mse], s['clip'])
+    seconds, history = train(
+        model, ds, s, loss, OPTS[s['optimizer']], seed, [mse], s['clip'])
     scores  = DigitsExperiment(dict(data=s['data'], seed=seed)).score(model)
-    found   = dict(train_seconds=round(seconds, 1), parameters=sum(p.numel() for p in model.parameters()), history=history, metrics=scores, skill_percent=round(skill(scores), 2))
+    found = dict(
+        train_seconds=round(seconds, 1),
+        parameters=sum(p.numel() for p in model.parameters()), history=history,
+        metrics=scores, skill_percent=round(skill(scores), 2))
     return found, dict(forecast=pictures(model, ds['test']))
 
-def headline(found): return f"{found['skill_percent']} % under the best trivial forecast"
+def headline(found):
+    return f"{found['skill_percent']} % under the best trivial forecast"

@@ -1,5 +1,7 @@
-"""Table 1 of Shi et al. 2015, small: the same protocol and the same rows, on a smaller canvas, with fewer channels, frames and sequences.
-Every row gets the same sequences as often, so that rows with more multiply-adds take longer."""
+"""Table 1 of Shi et al. 2015, small: the same protocol and the same rows, on a
+smaller canvas, with fewer channels, frames and sequences.
+Every row gets the same sequences as often, so that rows with more multiply-adds take
+longer."""
 from functools import partial
 import torch
 from fastai.torch_core import set_seed
@@ -8,16 +10,29 @@ from convlstm_nb.callbacks import evaluating
 from convlstm_nb.losses import FrameBCE, sequence_cross_entropy
 from convlstm_nb.metrics import frame_mse
 from convlstm_nb.models.forecaster import paper_model
-from convlstm_nb.presets import DigitsExperiment, OPTIMIZERS, PAPER_TRAIN, batches, preset_data
+from convlstm_nb.presets import (
+    DigitsExperiment, OPTIMIZERS, PAPER_TRAIN, batches, preset_data)
 from training import pictures, train
 
-SMALL = dict(motion=dict(size=24, digit_size=10, n_digits=2, context=5, horizon=5, speed=(1,2), pool=500), train=2_000, valid=400, test=600, fresh=False)
+SMALL = dict(
+    motion=dict(
+        size=24, digit_size=10, n_digits=2, context=5, horizon=5, speed=(1, 2), pool=500
+    ),
+    train=2_000,
+    valid=400,
+    test=600,
+    fresh=False)
 TRAIN = {k:PAPER_TRAIN[k] for k in ('bs','lr','schedule','optimizer')} | dict(epochs=6)
-HIDDEN = {'fclstm':[192,192], '1layer':[32], '2layer':[16,16], '3layer':[16,8,8], '2layer-1x1':[16,16], '3layer-1x1':[16,8,8]}
+HIDDEN = {
+    'fclstm': [192, 192], '1layer': [32], '2layer': [16, 16], '3layer': [16, 8, 8],
+    '2layer-1x1': [16, 16], '3layer-1x1': [16, 8, 8]}
 
 def settings(name):
-    size = dict(patch_size=SMALL['motion']['size']) if name=='fclstm' else {} # one pixel
-    return dict(data=SMALL, train=TRAIN, model=dict(name=f'shi2015-{name}', hidden_channels=HIDDEN[name], **size))
+    # one pixel
+    size = dict(patch_size=SMALL['motion']['size']) if name=='fclstm' else {}
+    return dict(
+        data=SMALL, train=TRAIN,
+        model=dict(name=f'shi2015-{name}', hidden_channels=HIDDEN[name], **size))
 
 ROWS = {name: (settings(name), 3) for name in HIDDEN}
 
@@ -30,19 +45,35 @@ def multiply_adds(model, x, horizon):
 @torch.no_grad()
 def cross_entropy(model, ds):
     "Cross-entropy per sequence: the sum over its frames and pixels"
-    with evaluating(model): return sum(sequence_cross_entropy(model(x, y.shape[1]), y).item()*len(x) for x,y in batches(ds))/len(ds)
+    with evaluating(model):
+        return sum(
+            sequence_cross_entropy(model(x, y.shape[1]), y).item() * len(x)
+            for x, y in batches(ds)) / len(ds)
 
 def measure(s, seed):
-    "One run: trained, chosen on validation, and one look at the test sequences, with two digits and with three"
+    """One run: trained, chosen on validation, and one look at the test sequences,
+    with two digits and with three"""
     ds,horizon = preset_data(s['data'], seed),s['data']['motion']['horizon']
     set_seed(seed)
-    model = paper_model(**s['model']).start_from_mean(torch.stack([ds['train'][i][1] for i in range(64)]).mean())
+    model = paper_model(**s['model']).start_from_mean(
+        torch.stack([ds['train'][i][1] for i in range(64)]).mean())
     mse   = partial(frame_mse, activation=torch.sigmoid)
-    seconds,history = train(model, ds, s['train'], FrameBCE(), OPTIMIZERS[s['train']['optimizer']], seed, [mse, sequence_cross_entropy])
+    seconds, history = train(
+        model, ds, s['train'], FrameBCE(), OPTIMIZERS[s['train']['optimizer']], seed,
+        [mse, sequence_cross_entropy])
     three = s['data'] | dict(motion=s['data']['motion'] | dict(n_digits=3))
     parts = dict(test=(s['data'], ds), three_digits=(three, preset_data(three, seed)))
-    found = {k: dict(cross_entropy=cross_entropy(model, d['test']), metrics=DigitsExperiment(dict(data=data, seed=seed)).score(model)) for k,(data,d) in parts.items()}
-    sizes = dict(parameters=sum(p.numel() for p in model.parameters()), multiply_adds=multiply_adds(model, ds['test'][0][0], horizon))
-    return dict(sizes, train_seconds=round(seconds, 1), history=history, **found), {k: pictures(model, d['test']) for k,(_,d) in parts.items()}
+    found = {
+        k: dict(
+            cross_entropy=cross_entropy(model, d['test']),
+            metrics=DigitsExperiment(dict(data=data, seed=seed)).score(model))
+        for k, (data, d) in parts.items()}
+    sizes = dict(
+        parameters=sum(p.numel() for p in model.parameters()),
+        multiply_adds=multiply_adds(model, ds['test'][0][0], horizon))
+    return dict(sizes, train_seconds=round(seconds, 1), history=history, **found), {
+        k: pictures(model, d['test']) for k, (_, d) in parts.items()}
 
-def headline(found): return f"{found['test']['cross_entropy']:.1f} nats per sequence, with three digits {found['three_digits']['cross_entropy']:.1f}"
+def headline(found):
+    plain, three = (found[k]['cross_entropy'] for k in ('test', 'three_digits'))
+    return f"{plain:.1f} nats per sequence, with three digits {three:.1f}"

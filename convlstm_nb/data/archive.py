@@ -14,7 +14,7 @@ from torch.utils.data import Sampler
 from ..checks import arg_error, check_int
 from .grids import GridArray
 from .readers import Joined
-from .windows import Record, Windows
+from .windows import Windows
 
 # %% ../../nbs/39_data.archive.ipynb #c11
 def chunk_edges(

@@ -13,7 +13,6 @@ from importlib import import_module
 from itertools import product
 from math import prod
 from pathlib import Path
-import numpy as np
 from ..checks import arg_error
 from .readers import MAX_UNPACK
 

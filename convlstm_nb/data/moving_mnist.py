@@ -7,7 +7,7 @@ __all__ = ['SPLITS', 'split_rows', 'read_idx', 'find_idx', 'load_digits', 'downl
            'resize_digits', 'MovingMNIST', 'draw_motion']
 
 # %% ../../nbs/31_data.moving_mnist.ipynb #c3
-import gzip, math, os, struct, zlib, numpy as np, torch
+import gzip, math, struct, zlib, numpy as np, torch
 from operator import index
 from importlib.resources import files
 from pathlib import Path

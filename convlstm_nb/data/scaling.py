@@ -6,7 +6,6 @@
 __all__ = ['KINDS', 'to_dbz', 'from_dbz', 'Scaling', 'fit_scaling']
 
 # %% ../../nbs/37_data.scaling.ipynb #c3
-import math
 import numpy as np
 import torch
 from ..checks import check_choice, arg_error

@@ -8,7 +8,6 @@ __all__ = ['reach', 'receptive_field', 'forecast_tiles']
 # %% ../../nbs/14_models.tiling.ipynb #c3
 import math
 import torch
-from torch import nn
 from ..cell import GROUPS
 from ..checks import per_axis, arg_error, check_int
 from ..layers import ConvLSTM

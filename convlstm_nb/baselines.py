@@ -137,7 +137,7 @@ NO_CLIMATOLOGY = {
     'large':   f"it would have more than {_LARGEST} numbers"}
 
 def times_ahead(
-    windows, # `Windows` of records with times
+    windows, # Windows of records with times
 )->np.ndarray: # `(windows,horizon)`
     "Say the times of the frames to forecast"
     ahead = (windows.context+np.arange(windows.horizon))*windows.step
@@ -146,8 +146,8 @@ def times_ahead(
 
 # %% ../nbs/22_baselines.ipynb #c39
 def no_climatology(
-    train, # `Windows` to train on
-    test, # `Windows` to score on
+    train, # Windows to train on
+    test, # Windows to score on
 )->str: # One of `NO_CLIMATOLOGY`; empty if there is one
     "Say why there is no climatology, by the times alone"
     records = [*train.records, *test.records]
@@ -164,7 +164,7 @@ def no_climatology(
 
 # %% ../nbs/22_baselines.ipynb #c40
 def fit_climatology(
-    train, # `Windows` to train on
+    train, # Windows to train on
 )->Climatology: # Of frames as the model sees them
     "Average all training frames, hour by hour, month by month"
     scaled = (lambda x: x) if train.scaling is None else train.scaling

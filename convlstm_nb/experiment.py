@@ -172,25 +172,20 @@ from .data.splits import between, check_apart, split
 # %% ../nbs/50_experiment.ipynb #c43
 FILE_DATA = dict(
     path=None,  # A file, a folder, a pattern with `*`
-    variables=None,
-    axes=None,
-    fill=[],  # As of open_records
+    variables=None, axes=None, fill=[],  # As of open_records
     covariates=[],  # What is known ahead: variables of the file, 'hour', 'season'
-    context=10,
-    horizon=10,
-    step=1,  # Known frames, frames to forecast, and the file's frames from one to the next
-    stride=1,
-    test_stride=None,
-    crop=None,  # From window to window, in training; the same in validation and test, the horizon if None; training on pieces
-    scaling='standard',
-    per='channel',
-    top=None,  # As of fit_scaling
-    by='time',
-    train_until=None,
-    test_from=None,  # Split by this: training before the one, test from the other on; 70, 15 and 15 % if None
-    period=None,
-    thresholds=[],
-)  # Frames after which things come again; where to score yes or no, in the units of the file
+    context=10,  # Known frames
+    horizon=10,  # Frames to forecast
+    step=1,  # The file's frames from one to the next
+    stride=1,  # From window to window, in training
+    test_stride=None,  # The same in validation and test; the horizon if None
+    crop=None,  # Train on pieces of this size
+    scaling='standard', per='channel', top=None,  # As of fit_scaling
+    by='time',  # Split by this
+    # Training before the one, test from the other on; 70, 15 and 15 % if None
+    train_until=None, test_from=None,
+    period=None,  # Frames after which things come again
+    thresholds=[])  # Where to score yes or no, in the units of the file
 
 FILE_MODEL = {
     'class': 'EncoderForecaster',
@@ -474,7 +469,8 @@ class FileExperiment(Experiment):
     )->dict: # As score_windows
         "Score a model and the baselines on the test windows"
         return score_windows(
-            model, self.parts['test'], self.parts['train'], period=self.config['data']['period'],
+            model, self.parts['test'], self.parts['train'],
+            period=self.config['data']['period'],
             thresholds=self.config['data']['thresholds'])
 
 # %% ../nbs/50_experiment.ipynb #c72

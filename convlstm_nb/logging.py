@@ -15,6 +15,10 @@ from .checks import atomic_path
 from .resume import named
 
 # %% ../nbs/45_logging.ipynb #c11
+def _is_training(learn):
+    "Is this a fit, and neither a validation alone nor a search for a learning rate?"
+    return getattr(learn, 'fitting', True) and not hasattr(learn, 'lr_finder')
+
 class History(Callback):
     "Write the line of every epoch to a CSV file"
     order = Recorder.order + 1 # After the Recorder has its line
@@ -23,8 +27,7 @@ class History(Callback):
     ): self.file,self.rows = Path(path),[]
 
     def before_fit(self):
-        self.run = getattr(self.learn, 'fitting', True) and not hasattr(
-            self.learn, 'lr_finder')
+        self.run = _is_training(self.learn)
         if self.run: self.rows = []
 
     def after_epoch(self):
@@ -75,9 +78,7 @@ class TensorBoard(ForecastPicture):
             hparams, _summary_writer(), None, 0)
 
     def before_fit(self):
-        self.run = (
-            getattr(self.learn, 'fitting', True)
-            and not hasattr(self.learn, 'lr_finder') and not peers(self.learn).rank)
+        self.run = _is_training(self.learn) and not peers(self.learn).rank
 
     def before_train(self):
         if self.writer: return

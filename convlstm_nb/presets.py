@@ -25,8 +25,7 @@ from .metrics import (
 from .losses import (
     BalancedWeight, FrameBCE, FrameFocal, FrameGDL, FrameMAE, FrameMSE, LossSum)
 from .data.moving_mnist import MovingMNIST
-from .models.forecaster import EncoderForecaster
-from .models.forecaster import PAPERS
+from .models.forecaster import EncoderForecaster, PAPERS
 from .experiment import FILE_PRESETS, Experiment, FileExperiment
 from .resume import same_chance
 
@@ -48,29 +47,19 @@ _TABLE1 = {
     if name.startswith('shi2015') and name != 'shi2015-radar'}
 _PAPER_DATA = dict(
     motion=dict(pool=500), train=10_000, valid=2_000, test=3_000, fresh=False)
+_SMALL_DATA = dict(valid=200, test=500, fresh=True)
 PAPER_TRAIN = TRAIN | dict(
     epochs=200, schedule='constant', optimizer='rmsprop', patience=10)
 
 PRESETS = {
     'quick': dict(
-        data=dict(
-            motion=dict(
-                size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=(1, 2)),
-            train=2_400,
-            valid=200,
-            test=500,
-            fresh=True),
+        data=_SMALL_DATA | dict(train=2_400, motion=dict(
+            size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=(1, 2))),
         model=recipe(hidden_channels=[32], kernel_size=5, patch_size=4, norm='layer'),
         train=TRAIN | dict(epochs=15, lr=1e-2)),
     'digits': dict(
-        data=dict(
-            motion=dict(
-                size=48, digit_size=20, n_digits=2, context=6, horizon=10, speed=(1, 2)
-            ),
-            train=4_800,
-            valid=200,
-            test=500,
-            fresh=True),
+        data=_SMALL_DATA | dict(train=4_800, motion=dict(
+            size=48, digit_size=20, n_digits=2, context=6, horizon=10, speed=(1, 2))),
         model=recipe(hidden_channels=[64], kernel_size=3, patch_size=4, norm='layer'),
         train=TRAIN | dict(epochs=12, lr=1e-2)),
     **{

@@ -194,11 +194,10 @@ def advance(self:_Steps, part, h, c, place, keep):
     return cs,kept
 
 # %% ../nbs/04_scan.ipynb #c28s1
-@patch
-def parts(self:_Steps):
-    "Steps between which the memory is kept"
-    every = self.every or self.steps
-    return [range(k, min(k+every, self.steps)) for k in range(0, self.steps, every)]
+def _parts(steps, every):
+    "Steps between which the memory is kept; all of them together if `every` is 0"
+    every = every or steps
+    return [range(k, min(k+every, steps)) for k in range(0, steps, every)]
 
 # %% ../nbs/04_scan.ipynb #c28s2
 @patch
@@ -207,7 +206,7 @@ def forward(self:_Steps, keep):
     out = torch.empty(self.steps, *self.c.shape, dtype=self.dtype, device=self.c.device)
     cs,kept,h,c = [],[],self.h,self.c
     keep_all = keep and not self.every
-    for part in self.parts():
+    for part in _parts(self.steps, self.every):
         new,what = self.advance(part, h, c, out.__getitem__, keep_all)
         h,c = out[part[-1]],new[-1]
         cs += new if keep_all else [c]
@@ -230,7 +229,7 @@ def backward(self:_Steps, out, cs, kept, dout, dh, dc, needs):
     if self.group > 1 or self.gates.needs_room:
         room = out.new_empty(self.group, *self.c.shape[:2], 4*n)
     before = lambda k: out[k-1] if k else self.h
-    for p,part in reversed([*enumerate(self.parts())]):
+    for p,part in reversed([*enumerate(_parts(self.steps, self.every))]):
         c = [self.c,*cs][p:] if self.every else [self.c,*cs]
         if self.every:
             fresh = lambda k: torch.empty_like(self.h, dtype=self.dtype)
@@ -385,11 +384,9 @@ def _(*args):
     (B,n,*size),P = h.shape,h[0,0].numel()
     last = [t.new_empty(B, *size, n).movedim(-1, 1) for t in (h,c)]
     keep_all = keep and not every
-    cs   = [c.new_empty(B, P, n) for _ in range(steps if keep_all else _count(steps, every))]
+    cs   = [c.new_empty(B, P, n) for _ in range(steps if keep_all else len(_parts(steps, every)))]
     kept = [h.new_empty(B, P, 4*n, dtype=dtype) for _ in range(steps if keep_all else 0)]
     return [h.new_empty(steps, B, P, n, dtype=dtype),*last,*cs,*kept]
-
-def _count(steps, every): return -(-steps//(every or steps)) # parts of a scan
 
 # %% ../nbs/04_scan.ipynb #c37
 @torch.library.custom_op('convlstm_nb::scan_backward', mutates_args=(), schema=(
@@ -412,7 +409,7 @@ def _(*args):
 def _setup(ctx, inputs, output):
     steps,every,_,keep = inputs[16:]
     ctx.save_for_backward(*inputs[:_N_TENSORS], output[0], *output[3:])
-    ctx.rest,ctx.count = inputs[_N_TENSORS:-1],steps if keep and not every else _count(steps, every)
+    ctx.rest,ctx.count = inputs[_N_TENSORS:-1],steps if keep and not every else len(_parts(steps, every))
     ctx.needs = [t is not None and t.requires_grad for t in inputs[:_N_TRAINED]]
 
 def _grad(ctx, grads):
@@ -529,8 +526,7 @@ def scan(
     turn  = lambda t: t.flip(1) if reverse and t is not None else t
     frames,real = turn(x),turn(valid)
     if loop_reason(cell, x, state):
-        n = every or steps
-        parts = [range(k, min(k+n, steps)) for k in range(0, steps, n)]
+        parts = _parts(steps, every)
         out,state = scan_loop(cell, frames, state, parts, real, drop_h, drop_c)
         out = out.to(_compute_dtype(cell.weight_hh))
     else: out,state = scan_fast(cell, frames, state, steps, every, real, drop_h, drop_c)

@@ -152,7 +152,7 @@ MISTAKES = [
     ('a compiled program without the norm', '04_scan', {'torch.ops.convlstm_nb.scan(*args, torch': 'torch.ops.convlstm_nb.scan(*args[:14], 0, *args[15:], torch'}),
     ('a compiled program that forgets the lengths', '04_scan', {'torch.ops.convlstm_nb.scan(*args, torch': 'torch.ops.convlstm_nb.scan(*args[:11], None, *args[12:], torch'}),
     ('the operator for compilers: what it keeps has another shape than it says', '04_scan', {'kept = [h.new_empty(B, P, 4*n, dtype=dtype)': 'kept = [h.new_empty(B, P, 3*n, dtype=dtype)'}),
-    ('the operator for compilers: memories in another number than it says', '04_scan', {'return -(-steps//(every or steps))': 'return steps//(every or steps)'}),
+    ('the operator for compilers: memories in another number than it says', '04_scan', {'steps if keep_all else len(_parts(steps, every))': 'steps if keep_all else steps//(every or steps)'}),
     ('the operator for compilers: a last state in another layout than it says', '04_scan', {'t.new_empty(B, *size, n).movedim(-1, 1) for t in (h,c)': 't.new_empty(B, n, *size) for t in (h,c)'}),
     ('half of the floating-point operations of the gradient', '04_scan', {'return 2*_flops(': 'return _flops('}),
 

@@ -41,7 +41,7 @@ def measure():
     figures = dict(
         batch_ms=round(median(steps) * 1e3, 1),
         sequences_per_second=round(BATCH / median(steps), 1),
-        agree_ms=round(often(lambda: me.most(0)) * 1e3, 3))
+        agree_ms=round(often(lambda: me.max(0)) * 1e3, 3))
     if not me.rank: print(json.dumps(figures), flush=True)
 
 def run(processes, threads):

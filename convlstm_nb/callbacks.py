@@ -139,8 +139,8 @@ class SingleProcess:
     "A process that trains by itself"
     rank,size = 0,1
     def __repr__(self): return 'SingleProcess()'
-    def most(self, n): return n      # The largest of all processes' numbers
-    def of(self, o, rank=0): return o # What process `rank` has
+    def max(self, n): return n      # The largest of all processes' numbers
+    def broadcast(self, o, rank=0): return o # What process `rank` has
     def gather(self, o): return [o]  # What each process has
 
 # %% ../nbs/41_callbacks.ipynb #c34
@@ -346,7 +346,7 @@ class SkipNonFinite(Callback):
 
     def anywhere(self, here):
         "Is a batch to be left out? Processes that train together leave it out together; in validation each is at a batch of its own"
-        return bool(peers(self.learn).most(here)) if self.training else here
+        return bool(peers(self.learn).max(here)) if self.training else here
 
     def before_step(self):
         grads = [p.grad for p in self.model.parameters() if p.grad is not None]

@@ -176,7 +176,7 @@ def convlstm_train(
                 else file_preset(data, preset or 'own', **said))
             called = preset or 'quick' if data is None else run_name(data)
             folder = Path(
-                peers.of(
+                peers.broadcast(
                     None
                     if peers.rank
                     else str(
@@ -193,7 +193,7 @@ def convlstm_train(
                     raise arg_error(
                         k, 'absent with `--resume`', repr(v), 'say `--resume NAME`')
             folder = Path(
-                peers.of(None if peers.rank else str(unfinished(runs, resume))))
+                peers.broadcast(None if peers.rank else str(unfinished(runs, resume))))
             if not peers.rank: print(f"Going on with {folder}/", flush=True)
             with abandoned(folder, peers):
                 scores = resume_run(folder, preset, seed, **options)

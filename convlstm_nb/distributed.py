@@ -33,12 +33,12 @@ class Processes(SingleProcess):
         self.rank, self.size, self.device = (
             dist.get_rank(), dist.get_world_size(), torch.device(device))
 
-    def most(self, n):
+    def max(self, n):
         t = torch.tensor(int(n), device=self.device)
         with self.plainly(): dist.all_reduce(t, dist.ReduceOp.MAX)
         return t.item()
 
-    def of(self, o, rank=0):
+    def broadcast(self, o, rank=0):
         mine = to_bytes(*pack(o)) if rank==self.rank else b''
         with self.plainly():
             dist.broadcast(n := torch.tensor(len(mine), device=self.device), rank)
@@ -47,7 +47,7 @@ class Processes(SingleProcess):
             dist.broadcast(data, rank)
         return unpack(*from_bytes(data.cpu().numpy().tobytes()))
 
-    def gather(self, o): return [self.of(o, r) for r in range(self.size)]
+    def gather(self, o): return [self.broadcast(o, r) for r in range(self.size)]
 
     @contextmanager
     def plainly(self):
@@ -143,7 +143,7 @@ class ShardedDL(TfmdDL):
     def get_idxs(self):
         idxs = list(self.dl.get_idxs())
         if self.streams: return idxs
-        idxs = self.peers.of(idxs) # in the order of the first process
+        idxs = self.peers.broadcast(idxs) # in the order of the first process
         return [
             i
             for batch in chunked(

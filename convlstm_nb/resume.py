@@ -276,7 +276,7 @@ class TrainingCheckpoint(Callback):
         self.run = self.fitting and not hasattr(self.learn, 'lr_finder')
         if not self.run: return
         self.settings,self.begun = _settings(self.learn, self.config),time.monotonic()
-        there = peers(self.learn).of(
+        there = peers(self.learn).broadcast(
             [str(p) for p in (self.file, previous_path(self.file)) if p.exists()])
         if there and not self.resume:
             raise arg_error(
@@ -290,7 +290,7 @@ class TrainingCheckpoint(Callback):
         "Put the Learner where the checkpoint stood"
         rank  = peers(self.learn).rank
         # the first reads for all
-        found = peers(self.learn).of(None if rank else read_training(self.file))
+        found = peers(self.learn).broadcast(None if rank else read_training(self.file))
         if d := _differences(found['settings'], self.settings):
             raise arg_error(
                 'resume', f"of the training in {self.file}", f"another: {d}")
@@ -343,7 +343,7 @@ class TrainingCheckpoint(Callback):
     def told(self, due=False):
         "What the clock or a signal says to any of the processes"
         # 0 for nothing, 1 for a checkpoint, else the number of the signal
-        word = peers(self.learn).most(self.signals.caught or int(due))
+        word = peers(self.learn).max(self.signals.caught or int(due))
         if word > 1: self.signals.caught = word
         return word
 

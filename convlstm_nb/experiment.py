@@ -164,8 +164,9 @@ from .checkpoint import CONFIG, MODELS
 from .checks import check_bool, check_choice, arg_error, check_int
 from .data.covariates import (
     CYCLES, Covariates, covariates_ahead, fit_covariates, known_part, with_covariates)
-from .data.readers import free_path, write_frames
-from .data.open import known_frames, open_records, write_forecast
+from .data.formats import write_frames
+from .data.open import open_records
+from .data.records import free_path, known_frames, write_forecast
 from .data.scaling import fit_scaling
 from .data.splits import between, check_apart, split
 

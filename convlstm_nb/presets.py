@@ -18,7 +18,8 @@ from fastcore.basics import patch
 from .checks import check_choice, arg_error, check_int
 from .callbacks import ForecastPicture
 from .checkpoint import CONFIG
-from .data.readers import free_path, read_frames, write_frames
+from .data.formats import read_frames, write_frames
+from .data.records import free_path
 from .learner import convlstm_learner, forecast
 from .metrics import (
     SCORES, black, image_scores, persistence, score_forecasts, trivial_forecasts)

@@ -165,7 +165,7 @@ MISTAKES = [
     ('lengths off by one', '05_layers', {'.lt(lengths[:,None])': '.le(lengths[:,None])'}),
     ('a new dropout mask at every frame', '05_layers', {'x*channel_mask(x[:,0], self.dropout)[:,None]': 'x*channel_mask(x.flatten(0,1), self.dropout).unflatten(0, x.shape[:2])'}),
     ('one mask for both parts of recurrent dropout', '05_layers', {'dict(drop_h=channel_mask(h, p), drop_c=channel_mask(h, p))': "dict.fromkeys(['drop_h','drop_c'], channel_mask(h, p))"}),
-    ('dropout in `eval` too', '05_layers', {'if self.dropout and self.training else x': 'if self.dropout else x'}),
+    ('dropout in `eval` too', '05_layers', {'if not (self.dropout and self.training): return x': 'if not self.dropout: return x'}),
     ('dropout on the frames themselves', '05_layers', {'if l: x = self.drop_channels(x)': 'x = self.drop_channels(x)'}),
     ('the backward channels first', '05_layers', {'torch.cat([out for out,_ in runs], 2)': 'torch.cat([out for out,_ in runs[::-1]], 2)'}),
     ('`batch_first=False` that still returns the batch first', '05_layers', {'if not self.batch_first: outputs =': 'if False: outputs ='}),

@@ -30,25 +30,6 @@ def _check_shape(key, w, *shape): # name, weight, lengths wanted; None for any
         raise arg_error(key, f"of shape {shape}".replace('None', '*'), tuple(w.shape))
 
 # %% ../nbs/60_convert.ipynb #c12
-def _cell_options(w): # weights of a cell, by our names -> arguments of ConvLSTMCell
-    "Read the arguments of a cell off its weights"
-    ih,hh,peep = w['weight_ih'],w['weight_hh'],w.get('weight_ci')
-    size = None if peep is None or peep[0].numel()==1 else tuple(peep.shape[1:])
-    peephole = 'full' if size else None if peep is None else 'channel'
-    return dict(
-        kernel_size=tuple(ih.shape[2:]), hidden_kernel_size=tuple(hh.shape[2:]),
-        spatial_dims=ih.dim()-2, bias='bias' in w, peephole=peephole, spatial_size=size)
-
-def _check_weights(w, dtype, layer):
-    "Check that all weights of a cell are finite numbers of one dtype"
-    for k,t in w.items():
-        name = f'{k} of layer {layer}'
-        check_tensor(name, t)
-        if t.dtype != dtype:
-            raise arg_error(name, f"{dtype}, as the others", t.dtype, error=TypeError)
-        if not t.is_meta and not t.isfinite().all():
-            raise arg_error(name, 'finite', 'NaN or infinite weights')
-
 def build(
     weights:list, # One dict for each layer and direction, in `nn.LSTM`'s order
     directions:int=1, # 2 for a bidirectional layer
@@ -77,6 +58,27 @@ def build(
         for k,p in cell.named_parameters(): _check_shape(k, w[k], *p.shape)
         cell.load_state_dict(w)
     return layer
+
+# %% ../nbs/60_convert.ipynb #c12p0
+def _cell_options(w): # weights of a cell, by our names -> arguments of ConvLSTMCell
+    "Read the arguments of a cell off its weights"
+    ih,hh,peep = w['weight_ih'],w['weight_hh'],w.get('weight_ci')
+    size = None if peep is None or peep[0].numel()==1 else tuple(peep.shape[1:])
+    peephole = 'full' if size else None if peep is None else 'channel'
+    return dict(
+        kernel_size=tuple(ih.shape[2:]), hidden_kernel_size=tuple(hh.shape[2:]),
+        spatial_dims=ih.dim()-2, bias='bias' in w, peephole=peephole, spatial_size=size)
+
+# %% ../nbs/60_convert.ipynb #c12p1
+def _check_weights(w, dtype, layer):
+    "Check that all weights of a cell are finite numbers of one dtype"
+    for k,t in w.items():
+        name = f'{k} of layer {layer}'
+        check_tensor(name, t)
+        if t.dtype != dtype:
+            raise arg_error(name, f"{dtype}, as the others", t.dtype, error=TypeError)
+        if not t.is_meta and not t.isfinite().all():
+            raise arg_error(name, 'finite', 'NaN or infinite weights')
 
 def _cells_of(layer): return [c for l in range(layer.num_layers) for c in layer.at(l)]
 

@@ -54,6 +54,7 @@ def gate_maps(
         return _stacked([k+a for k,a in zip(known, ahead)])
     finally: model.train(training)
 
+# %% ../nbs/63_inspect.ipynb #c9p0
 def _run(layer, x, state=None, steps=None):
     if layer.bidirectional or not layer.batch_first:
         raise arg_error('model', 'of one direction, with `batch_first=True`', layer)
@@ -69,6 +70,7 @@ def _run(layer, x, state=None, steps=None):
         last.append(now)
     return kept,last
 
+# %% ../nbs/63_inspect.ipynb #c9p1
 def _stacked(layers):
     return [
         {k: torch.stack([step[k] for step in steps], 1) for k in steps[0]}

@@ -80,10 +80,8 @@ class ConvLSTM(nn.Module):
     @delegates(ConvLSTMCell)
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a network without input
-        # Channels of the state: one number, or a list with one for each layer
-        hidden_channels,
-        # Side of the input-to-state kernel; tuple: each axis, list: each layer
-        kernel_size=3,
+        hidden_channels, # Channels of the state: a number, or a list, one for each layer
+        kernel_size=3, # Side of the input kernel; tuple: each axis, list: each layer
         num_layers:int=1, # Layers; a list of `hidden_channels` says it too
         *,
         batch_first:bool=True, # Is the sequence `(B,T,C,H,W)`, or `(T,B,C,H,W)`?
@@ -93,8 +91,7 @@ class ConvLSTM(nn.Module):
         # Train with less memory: keep the state every so many frames, and compute the
         # rest again backwards
         checkpoint_every:int|None=None,
-        # Start each call from the last state of the call before?
-        stateful:bool=False,
+        stateful:bool=False, # Start each call from the last state of the call before?
         **kwargs
     ):
         super().__init__()
@@ -110,9 +107,7 @@ class ConvLSTM(nn.Module):
         self.checkpoint_every = checkpoint_every
         self.stateful        = check_bool('stateful', stateful)
         if stateful and bidirectional:
-            raise arg_error(
-                'stateful',
-                'False when `bidirectional=True`: the future is not known yet', True)
+            raise arg_error('stateful', _ONE_WAY, True)
         if dropout and self.num_layers==1:
             warnings.warn(
                 '`dropout` acts between layers, so it does nothing in a single one',
@@ -121,6 +116,8 @@ class ConvLSTM(nn.Module):
         self.carried = CarriedState()
 
 # %% ../nbs/05_layers.ipynb #c21p0
+_ONE_WAY = 'False when `bidirectional=True`: the future is not known yet'
+
 def _hidden_channels(hidden_channels, num_layers):
     "Read the channels of each layer"
     several = isinstance(hidden_channels, (list,tuple))

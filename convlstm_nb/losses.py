@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from fastcore.meta import delegates
+from fastcore.basics import patch
 from .checks import arg_error, check_choice, check_int
 
 # %% ../nbs/20_losses.ipynb #c9
@@ -52,14 +53,6 @@ def sequence_cross_entropy(
     return torch.where(seen, bce, 0.).sum()/len(logits)
 
 # %% ../nbs/20_losses.ipynb #c25
-def _leads(weights):
-    "Weights of the lead times, scaled to a mean of 1"
-    w = torch.as_tensor(weights, dtype=torch.float32)
-    if w.dim() != 1 or not (w >= 0).all() or not 0 < w.sum() < torch.inf:
-        raise arg_error(
-            'lead_weights', 'a list of numbers from 0 up, not all 0', weights)
-    return w/w.mean()
-
 class FrameLoss(nn.Module):
     "A loss between a forecast and its target, with the `output` function that turns the forecast into frames"
     output = 'identity'
@@ -93,18 +86,32 @@ class FrameLoss(nn.Module):
 
     def counts(self, seen): return seen # where there is an error to count
     def decodes(self, frames): return frames
-    def activation(self, pred):
-        return (
-            pred.to(torch.promote_types(pred.dtype, torch.float32)).sigmoid()
-            if self.output == 'sigmoid' else pred)
 
-    def leads(self, error):
-        w = self.lead_weights
-        if len(w) != error.shape[1]:
-            raise arg_error(
-                'lead_weights', f"one number for each of the {error.shape[1]} frames",
-                len(w))
-        return w.to(error.device).view(1, -1, *[1]*(error.dim()-2))
+# %% ../nbs/20_losses.ipynb #c25p1
+@patch
+def activation(self:FrameLoss, pred):
+    return (
+        pred.to(torch.promote_types(pred.dtype, torch.float32)).sigmoid()
+        if self.output == 'sigmoid' else pred)
+
+# %% ../nbs/20_losses.ipynb #c25p2
+@patch
+def leads(self:FrameLoss, error):
+    w = self.lead_weights
+    if len(w) != error.shape[1]:
+        raise arg_error(
+            'lead_weights', f"one number for each of the {error.shape[1]} frames",
+            len(w))
+    return w.to(error.device).view(1, -1, *[1]*(error.dim()-2))
+
+# %% ../nbs/20_losses.ipynb #c25p0
+def _leads(weights):
+    "Weights of the lead times, scaled to a mean of 1"
+    w = torch.as_tensor(weights, dtype=torch.float32)
+    if w.dim() != 1 or not (w >= 0).all() or not 0 < w.sum() < torch.inf:
+        raise arg_error(
+            'lead_weights', 'a list of numbers from 0 up, not all 0', weights)
+    return w/w.mean()
 
 # %% ../nbs/20_losses.ipynb #c27
 class FrameBCE(FrameLoss):

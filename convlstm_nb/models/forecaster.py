@@ -96,16 +96,20 @@ class Forecaster(nn.Module):
             nn.init.zeros_(self.frames.weight)
             nn.init.zeros_(self.frames.bias)
 
-    def patches(self, x, covariates=None): # Both (B,T,C,H,W) -> (B,T,C*patch_size²,h,w)
-        "Put covariates beside the frames, and fold both into patches"
-        if covariates is not None: x = torch.cat([x, covariates], 2)
-        return to_patches(whole_patches(x, self.patch_size), self.patch_size)
+# %% ../../nbs/10_models.forecaster.ipynb #c17p0
+@patch
+def patches(self:Forecaster, x, covariates=None): # Both (B,T,C,H,W) -> (B,T,C*patch_size²,h,w)
+    "Put covariates beside the frames, and fold both into patches"
+    if covariates is not None: x = torch.cat([x, covariates], 2)
+    return to_patches(whole_patches(x, self.patch_size), self.patch_size)
 
-    def make_frames(self, h, last): # (B,T,hidden,h,w), and the frame before, (B,C,H,W) -> (B,T,out_channels,H,W)
-        "Make frames of hidden states"
-        y = self.frames(h.flatten(0,1)).unflatten(0, h.shape[:2])
-        y = from_patches(y, self.patch_size)[...,:last.shape[-2],:last.shape[-1]]
-        return y + last[:,None,:self.out_channels] if self.residual else y
+# %% ../../nbs/10_models.forecaster.ipynb #c17p1
+@patch
+def make_frames(self:Forecaster, h, last): # (B,T,hidden,h,w), and the frame before, (B,C,H,W) -> (B,T,out_channels,H,W)
+    "Make frames of hidden states"
+    y = self.frames(h.flatten(0,1)).unflatten(0, h.shape[:2])
+    y = from_patches(y, self.patch_size)[...,:last.shape[-2],:last.shape[-1]]
+    return y + last[:,None,:self.out_channels] if self.residual else y
 
 # %% ../../nbs/10_models.forecaster.ipynb #c19
 class EncoderForecaster(Forecaster):
@@ -143,36 +147,42 @@ class EncoderForecaster(Forecaster):
             (in_channels + covariates) * patch_size**2, hidden, **opts)
         self.forecaster = ConvLSTM(covariates*patch_size**2, hidden, **opts)
 
-    def forward(self,
-        x, # Known frames, `(B,T,in_channels,H,W)`
-        horizon:int=10, # Frames to forecast
-        # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
-        # `(covariates,H,W)`
-        covariates=None,
-    ): # What the loss takes, `(B,horizon,out_channels,H,W)`
-        "Read `x`, then run on for `horizon` frames"
-        return self.advance(x, None, horizon, covariates)[0]
+# %% ../../nbs/10_models.forecaster.ipynb #c19p0
+@patch
+def forward(self:EncoderForecaster,
+    x, # Known frames, `(B,T,in_channels,H,W)`
+    horizon:int=10, # Frames to forecast
+    # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
+    # `(covariates,H,W)`
+    covariates=None,
+): # What the loss takes, `(B,horizon,out_channels,H,W)`
+    "Read `x`, then run on for `horizon` frames"
+    return self.advance(x, None, horizon, covariates)[0]
 
-    def advance(self,
-        x, # The next known frames, `(B,T,in_channels,H,W)`
-        # What `advance` returned when it had read those before; None at the beginning
-        state:list=None,
-        horizon:int=10, # Frames to forecast
-        covariates=None, # Of all `T+horizon` frames, as in `forward`
-    ): # What `forward` returns, and the encoder's state after `x`
-        "Read `x` from `state` on, and forecast"
-        horizon = self.check(x, horizon)
-        return self.read_on(
-            x, state, horizon, *self.check_covariates(covariates, x, horizon))
+# %% ../../nbs/10_models.forecaster.ipynb #c19p1
+@patch
+def advance(self:EncoderForecaster,
+    x, # The next known frames, `(B,T,in_channels,H,W)`
+    # What `advance` returned when it had read those before; None at the beginning
+    state:list=None,
+    horizon:int=10, # Frames to forecast
+    covariates=None, # Of all `T+horizon` frames, as in `forward`
+): # What `forward` returns, and the encoder's state after `x`
+    "Read `x` from `state` on, and forecast"
+    horizon = self.check(x, horizon)
+    return self.read_on(
+        x, state, horizon, *self.check_covariates(covariates, x, horizon))
 
-    def read_on(self, x, state, horizon, known=None, ahead=None): # as `advance`, with covariates of known frames and of those ahead
-        "Read and forecast what is checked"
-        _,state = self.encoder(self.patches(x, known), state)
-        outs, _ = self.forecaster(
-            None if ahead is None else self.patches(ahead), state, steps=horizon,
-            return_all_layers=True)
-        h = torch.cat(outs, 2) if self.readout == 'all' else outs[-1]
-        return self.make_frames(h, x[:,-1]), state
+# %% ../../nbs/10_models.forecaster.ipynb #c19p2
+@patch
+def read_on(self:EncoderForecaster, x, state, horizon, known=None, ahead=None): # as `advance`, with covariates of known frames and of those ahead
+    "Read and forecast what is checked"
+    _,state = self.encoder(self.patches(x, known), state)
+    outs, _ = self.forecaster(
+        None if ahead is None else self.patches(ahead), state, steps=horizon,
+        return_all_layers=True)
+    h = torch.cat(outs, 2) if self.readout == 'all' else outs[-1]
+    return self.make_frames(h, x[:,-1]), state
 
 # %% ../../nbs/10_models.forecaster.ipynb #c20
 def _stack_sizes(hidden_channels, kwargs):
@@ -288,67 +298,75 @@ class NextFrameForecaster(Forecaster):
             (in_channels + covariates) * patch_size**2, hidden, kernel_size,
             hidden_kernel_size=hidden_kernel_size, **kwargs)
 
-    def forward(self,
-        x, # Known frames, `(B,T,in_channels,H,W)`
-        horizon:int=10, # Frames to forecast
-        # The frames to forecast, `(B,horizon,in_channels,H,W)`, where `feed` asks for
-        # them
-        target=None,
-        # Where to feed the true frame, bool `(B,T+horizon-2)`, from the second frame
-        # on; the known ones if None
-        feed=None,
-        # Return the forecasts of the known frames too, from the second on?
-        from_start:bool=False,
-        # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
-        # `(covariates,H,W)`
-        covariates=None,
-    ): # What the loss takes, `(B,horizon,in_channels,H,W)`
-        "Read `x`, then feed each forecast back"
-        horizon,T = self.check(x, horizon),x.shape[1]
-        check_bool('from_start', from_start)
-        true,feed = _check_feed(x, horizon, target, feed)
-        if target is None and not from_start:
-            return self.advance(x, None, horizon, covariates)[0]
-        z,state,ys = self.covariates_ahead(covariates, x, horizon),None,[]
-        for t in range(T + horizon - 1):
-            frame = x[:,0]
-            if t:
-                seen  = true[:,t] if t < true.shape[1] else None
-                frame = pick(feed[:,t-1], seen, OUTPUTS[self.output](ys[-1]))
-            y, state = self.next(frame, state, z[t])
-            ys.append(y)
-        return torch.stack(ys if from_start else ys[T-1:], 1)
+# %% ../../nbs/10_models.forecaster.ipynb #c39p0
+@patch
+def forward(self:NextFrameForecaster,
+    x, # Known frames, `(B,T,in_channels,H,W)`
+    horizon:int=10, # Frames to forecast
+    # The frames to forecast, `(B,horizon,in_channels,H,W)`, where `feed` asks for
+    # them
+    target=None,
+    # Where to feed the true frame, bool `(B,T+horizon-2)`, from the second frame
+    # on; the known ones if None
+    feed=None,
+    # Return the forecasts of the known frames too, from the second on?
+    from_start:bool=False,
+    # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
+    # `(covariates,H,W)`
+    covariates=None,
+): # What the loss takes, `(B,horizon,in_channels,H,W)`
+    "Read `x`, then feed each forecast back"
+    horizon,T = self.check(x, horizon),x.shape[1]
+    check_bool('from_start', from_start)
+    true,feed = _check_feed(x, horizon, target, feed)
+    if target is None and not from_start:
+        return self.advance(x, None, horizon, covariates)[0]
+    z,state,ys = self.covariates_ahead(covariates, x, horizon),None,[]
+    for t in range(T + horizon - 1):
+        frame = x[:,0]
+        if t:
+            seen  = true[:,t] if t < true.shape[1] else None
+            frame = pick(feed[:,t-1], seen, OUTPUTS[self.output](ys[-1]))
+        y, state = self.next(frame, state, z[t])
+        ys.append(y)
+    return torch.stack(ys if from_start else ys[T-1:], 1)
 
-    def advance(self,
-        x, # The next known frames, `(B,T,in_channels,H,W)`
-        # What `advance` returned when it had read those before; None at the beginning
-        state:list=None,
-        horizon:int=10, # Frames to forecast
-        covariates=None, # Of all `T+horizon` frames, as in `forward`
-    ): # What `forward` returns, and the state after `x`
-        "Read `x` from `state` on, and forecast"
-        horizon,T = self.check(x, horizon),x.shape[1]
-        z = self.covariates_ahead(covariates, x, horizon)
-        read = None if z[0] is None else torch.stack(z[:T], 1)
-        _,known = self.stack(self.patches(x, read), state)
-        state,ys = known,[self.make_frames(known[-1][0][:,None], x[:,-1])[:,0]]
-        for t in range(T, T+horizon-1):
-            y,state = self.next(OUTPUTS[self.output](ys[-1]), state, z[t])
-            ys.append(y)
-        return torch.stack(ys, 1), known
+# %% ../../nbs/10_models.forecaster.ipynb #c39p1
+@patch
+def advance(self:NextFrameForecaster,
+    x, # The next known frames, `(B,T,in_channels,H,W)`
+    # What `advance` returned when it had read those before; None at the beginning
+    state:list=None,
+    horizon:int=10, # Frames to forecast
+    covariates=None, # Of all `T+horizon` frames, as in `forward`
+): # What `forward` returns, and the state after `x`
+    "Read `x` from `state` on, and forecast"
+    horizon,T = self.check(x, horizon),x.shape[1]
+    z = self.covariates_ahead(covariates, x, horizon)
+    read = None if z[0] is None else torch.stack(z[:T], 1)
+    _,known = self.stack(self.patches(x, read), state)
+    state,ys = known,[self.make_frames(known[-1][0][:,None], x[:,-1])[:,0]]
+    for t in range(T, T+horizon-1):
+        y,state = self.next(OUTPUTS[self.output](ys[-1]), state, z[t])
+        ys.append(y)
+    return torch.stack(ys, 1), known
 
-    def next(self, frame, state, covariates): # (B,C,H,W), a list of (h,c), and the covariates of the next frame
-        "Forecast the next frame"
-        if covariates is not None: covariates = covariates[:,None]
-        h,state = self.stack(self.patches(frame[:,None], covariates), state)
-        return self.make_frames(h, frame)[:,0], state
+# %% ../../nbs/10_models.forecaster.ipynb #c39p2
+@patch
+def next(self:NextFrameForecaster, frame, state, covariates): # (B,C,H,W), a list of (h,c), and the covariates of the next frame
+    "Forecast the next frame"
+    if covariates is not None: covariates = covariates[:,None]
+    h,state = self.stack(self.patches(frame[:,None], covariates), state)
+    return self.make_frames(h, frame)[:,0], state
 
-    def covariates_ahead(self, covariates, x, horizon): # a list of (B,C,H,W), one for each step
-        "With each frame that is read go the covariates of the next, which is to be forecast"
-        known,ahead = self.check_covariates(covariates, x, horizon)
-        return (
-            [None] * (x.shape[1] + horizon - 1) if known is None
-            else [*known.unbind(1), *ahead.unbind(1)][1:])
+# %% ../../nbs/10_models.forecaster.ipynb #c39p3
+@patch
+def covariates_ahead(self:NextFrameForecaster, covariates, x, horizon): # a list of (B,C,H,W), one for each step
+    "With each frame that is read go the covariates of the next, which is to be forecast"
+    known,ahead = self.check_covariates(covariates, x, horizon)
+    return (
+        [None] * (x.shape[1] + horizon - 1) if known is None
+        else [*known.unbind(1), *ahead.unbind(1)][1:])
 
 # %% ../../nbs/10_models.forecaster.ipynb #c40
 def _check_feed(

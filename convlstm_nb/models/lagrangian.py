@@ -8,6 +8,7 @@ __all__ = ['moved', 'phase_shift', 'blurred', 'motion', 'displacements', 'moved_
 # %% ../../nbs/12_models.lagrangian.ipynb #c3
 import torch, torch.nn.functional as F
 from fastcore.meta import delegates
+from fastcore.basics import patch
 from ..checks import arg_error, check_int
 from .forecaster import EncoderForecaster
 
@@ -59,6 +60,7 @@ def phase_shift(
             for axis in (1, 2)],
         1)
 
+# %% ../../nbs/12_models.lagrangian.ipynb #c11p0
 def _hann(n, like):
     "`torch.hann_window`, of a size that may be free in a trace"
     i = torch.arange(n, device=like.device, dtype=like.dtype)
@@ -71,6 +73,7 @@ def _both_ways(n, like):
             torch.arange(a, b, device=like.device, dtype=like.dtype)
             for a, b in ((0, (n + 1) // 2), (-(n // 2), 0))])
 
+# %% ../../nbs/12_models.lagrangian.ipynb #c11p1
 def _parabola(before, here, after):
     "How far from the middle the top of a parabola through three values is"
     bend = before-2*here+after
@@ -92,13 +95,6 @@ def blurred(
         padding=(0, n), groups=x.shape[1])
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c18s1
-def _slopes(
-    g, # `(B,C,H,W)`
-): # Downwards and to the right, two of `(B,C,H,W)`
-    "Central differences; half of them at the edge"
-    p = F.pad(g, (1,1,1,1), mode='replicate')
-    return (p[...,2:,1:-1]-p[...,:-2,1:-1])/2, (p[...,1:-1,2:]-p[...,1:-1,:-2])/2
-
 @torch.no_grad()
 def motion(
     x, # Known frames, `(B,T,C,H,W)`, without missing pixels
@@ -132,6 +128,14 @@ def motion(
         left  = torch.stack([dr*rt-rr*dt, dr*dt-dd*rt], 1)/(dd*rr-dr*dr)[:,None]
         v     = v + left.clamp(-2, 2)/apart
     return v
+
+# %% ../../nbs/12_models.lagrangian.ipynb #c18s1p0
+def _slopes(
+    g, # `(B,C,H,W)`
+): # Downwards and to the right, two of `(B,C,H,W)`
+    "Central differences; half of them at the edge"
+    p = F.pad(g, (1,1,1,1), mode='replicate')
+    return (p[...,2:,1:-1]-p[...,:-2,1:-1])/2, (p[...,1:-1,2:]-p[...,1:-1,:-2])/2
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c24
 def displacements(
@@ -193,33 +197,34 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
             **kwargs)
         self.memory = check_int('memory', memory)
 
-    def advance(self,
-        x, # The next known frames, `(B,T,in_channels,H,W)`
-        # What `advance` returned when it had read those before; None at the beginning
-        state:list=None,
-        horizon:int=10, # Frames to forecast
-        covariates=None, # None
-    ): # What `forward` returns, and the last `memory` known frames, as a state
-        "Take the motion out of `x`, forecast what changes, and put the motion in again"
-        if covariates is not None:
-            raise arg_error(
-                'covariates', 'None, since places on the ground do not move along',
-                type(covariates).__name__)
-        horizon = self.check(x, horizon)
-        x = self.remembered(state, x)
-        with torch.autocast(x.device.type, enabled=False):
-            v = motion(x[:, :, : self.out_channels])
-            past = x.shape[1] - 1
-            ways = displacements(v, max(past, horizon))
-            still = (
-                torch.cat(
-                    [
-                        moved_each(x[:, :-1], ways[:, :past].flip(1).to(x.dtype)),
-                        x[:, -1:]],
-                    1)
-                if past
-                else x)
-        y,_ = super().advance(still, None, horizon)
-        with torch.autocast(x.device.type, enabled=False):
-            y = moved_each(y.to(v.dtype), ways[:, :horizon]).to(x.dtype)
-        return y,self.remember(x)
+# %% ../../nbs/12_models.lagrangian.ipynb #c29p0
+@patch
+def advance(self:LagrangianForecaster,
+    x, # The next known frames, `(B,T,in_channels,H,W)`
+    # What `advance` returned when it had read those before; None at the beginning
+    state:list=None,
+    horizon:int=10, # Frames to forecast
+    covariates=None, # None
+): # What `forward` returns, and the last `memory` known frames, as a state
+    "Take the motion out of `x`, forecast what changes, and put the motion in again"
+    if covariates is not None:
+        raise arg_error(
+            'covariates', 'None, since places on the ground do not move along',
+            type(covariates).__name__)
+    horizon = self.check(x, horizon)
+    x = self.remembered(state, x)
+    still,ways = _without_motion(x, self.out_channels, horizon)
+    y,_ = EncoderForecaster.advance(self, still, None, horizon)
+    with torch.autocast(x.device.type, enabled=False):
+        y = moved_each(y.to(ways.dtype), ways[:,:horizon]).to(x.dtype)
+    return y,self.remember(x)
+
+# %% ../../nbs/12_models.lagrangian.ipynb #c29p0p0
+def _without_motion(x, channels, horizon):
+    "Move known frames to where the last one is; return the shifts of frames ahead, too"
+    with torch.autocast(x.device.type, enabled=False):
+        v,past = motion(x[:,:,:channels]),x.shape[1]-1
+        ways = displacements(v, max(past, horizon))
+        if not past: return x,ways
+        back = ways[:,:past].flip(1).to(x.dtype)
+        return torch.cat([moved_each(x[:,:-1], back), x[:,-1:]], 1),ways

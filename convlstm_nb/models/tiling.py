@@ -182,6 +182,7 @@ def _check_tiles(
             f"field, {field}, and not exact")
     return tile,overlap
 
+# %% ../../nbs/14_models.tiling.ipynb #c21p0
 def _piece(z, rows, cols): # of covariates, whose axes of length 1 expand
     return torch.as_tensor(
         z[

@@ -33,15 +33,15 @@ def gate_maps(
     x,              # Known frames, `(B,T,C,H,W)`
     horizon:int=10, # Frames to forecast, by an EncoderForecaster
     covariates=None, # Of all frames, as of the model's `forward`
-)->list: # For each layer `{'i': (B,T,hidden,*size), 'f', 'g', 'o', 'c', 'h'}`; of a forecaster, the known and the forecast frames
-    "Run a model, and keep its gates and states"
+)->list: # For each layer `{'i': (B,T,hidden,*size), 'f', 'g', 'o', 'c', 'h'}`
+    """Run a model, and keep its gates and states; those of a forecaster for known and
+    forecast frames"""
     training = model.training
     model.eval()
     try:
         if isinstance(model, ConvLSTM): return _stacked(_run(model, x)[0])
-        if (
-            getattr(type(model), 'advance', None) is not EncoderForecaster.advance
-        ):  # another reads other frames
+        advance = getattr(type(model), 'advance', None)
+        if advance is not EncoderForecaster.advance: # another reads other frames
             raise arg_error(
                 'model', 'a ConvLSTM or an EncoderForecaster', type(model).__name__,
                 error=TypeError)

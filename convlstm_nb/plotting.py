@@ -328,7 +328,8 @@ def animate_forecast(
     fps:float=4,   # Frames a second
     channel:int=None, # Which channel, in those that have several
 )->Path: # `path`
-    "Write an animation: truth and forecast side by side, with the input before them, again and again"
+    """Write an animation: truth and forecast side by side, with the input before them,
+    again and again"""
     path = Path(path)
     write = _WRITERS.get(path.suffix.lower())
     if not write: raise arg_error('path', f"a name in {', '.join(_WRITERS)}", path.name)

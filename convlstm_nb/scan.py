@@ -154,7 +154,9 @@ def _grads_of_loop(args, grads, needs):
             weight_ih=weight_ih, weight_hh=weight_hh, bias=bias, norm_weight=norm_weight,
             weight_ci=ci, weight_cf=cf, weight_co=co, padding_mode=padding_mode,
             norm={g:k for k,g in GROUPS.items()}.get(groups), dilation=(1,)*(h.dim()-2))
-        out,last = scan_loop(cell, x if zx is None else zx, (h,c), [range(steps)], *args[_N_TRAINED:_N_TENSORS])
+        frames = x if zx is None else zx
+        out,last = scan_loop(
+            cell, frames, (h,c), [range(steps)], *args[_N_TRAINED:_N_TENSORS])
         rows  = out.to(dtype).transpose(0, 1).movedim(2, -1).flatten(2, -2)
         made,given = zip(*((m,g) for m,g in zip((rows,*last), grads) if g is not None))
         wanted = [t for t,need in zip(inputs, needs) if need]
@@ -168,10 +170,11 @@ class _Borrowed(types.SimpleNamespace):
     def read(self, x): return x if self.weight_ih is None else ConvLSTMCell.read(self, x)
 
 # %% ../nbs/04_scan.ipynb #c36
-_SCHEMA = ('Tensor? x, Tensor? zx, Tensor h, Tensor c, Tensor weight_hh, Tensor? weight_ih, Tensor? bias, '
-           'Tensor? norm_weight, Tensor? ci, Tensor? cf, Tensor? co, Tensor? valid, '
-           'Tensor? drop_h, Tensor? drop_c, int groups, str padding_mode, int steps, '
-           'int every, ScalarType dtype')
+_SCHEMA = (
+    'Tensor? x, Tensor? zx, Tensor h, Tensor c, Tensor weight_hh, Tensor? weight_ih, '
+    'Tensor? bias, Tensor? norm_weight, Tensor? ci, Tensor? cf, Tensor? co, '
+    'Tensor? valid, Tensor? drop_h, Tensor? drop_c, int groups, str padding_mode, '
+    'int steps, int every, ScalarType dtype')
 
 @torch.library.custom_op(
     'convlstm_nb::scan', mutates_args=(), schema=f'({_SCHEMA}, bool keep) -> Tensor[]')
@@ -215,7 +218,8 @@ def _(*args):
 def _setup(ctx, inputs, output):
     steps,every,_,keep = inputs[16:]
     ctx.save_for_backward(*inputs[:_N_TENSORS], output[0], *output[3:])
-    ctx.rest,ctx.count = inputs[_N_TENSORS:-1],steps if keep and not every else len(_parts(steps, every))
+    ctx.rest = inputs[_N_TENSORS:-1]
+    ctx.count = steps if keep and not every else len(_parts(steps, every))
     ctx.needs = [t is not None and t.requires_grad for t in inputs[:_N_TRAINED]]
 
 def _grad(ctx, grads):
@@ -323,17 +327,20 @@ def scan(
     x, # Frames, `(B,T,in_channels,*size)`; None in a cell without input
     state, # `(h,c)` before the first step
     *,
-    steps:int=None, # Number of steps, where there is no input
+    steps:int|None=None, # Number of steps, where there is no input
     valid=None, # Which frames are real, bool `(B,T)`; None for all
     reverse:bool=False, # Run from the last frame to the first?
     drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
     drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
-    checkpoint_every:int=None, # Keep the memory every so many steps, and compute the rest again; None to keep all
+    # Keep the memory every so many steps, and compute the rest again; None to keep all
+    checkpoint_every:int|None=None,
 ): # Hidden states `(B,T,hidden_channels,*size)`, and the last `(h,c)`
     "Run `cell` over time"
     if x is not None: x = _prepare_frames(cell, x, valid)
     steps = steps if x is None else x.shape[1]
-    every = 0 if checkpoint_every is None else check_int('checkpoint_every', checkpoint_every)
+    every = 0
+    if checkpoint_every is not None:
+        every = check_int('checkpoint_every', checkpoint_every)
     turn  = lambda t: t.flip(1) if reverse and t is not None else t
     frames,real = turn(x),turn(valid)
     if loop_reason(cell, x, state):

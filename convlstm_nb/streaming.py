@@ -61,7 +61,9 @@ def __call__(self:StreamingForecast,
 
 # %% ../nbs/62_streaming.ipynb #c6p1
 @patch
-def prepare(self:StreamingForecast, frame): # -> (B,1,C,H,W) for the model, and whether it was one stream's
+def prepare(self:StreamingForecast,
+    frame, # As `__call__` takes it
+): # `(B,1,C,H,W)` for the model, and whether it was one stream's
     "Scale and fill a frame as in training"
     if self.model.training:
         raise arg_error(

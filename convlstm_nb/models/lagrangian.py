@@ -37,7 +37,8 @@ def phase_shift(
     subpixel:bool=False,
     whiten:float=.5, # Power of the whitening: 0 none, 1 full
 ): # How far it moved, downwards and to the right, in pixels: `(B,2)`
-    "Find one shift for each pair of frames, or for all the pairs of a sequence, by the peak of their correlation"
+    """Find one shift for each pair of frames, or for all the pairs of a sequence, by
+    the peak of their correlation"""
     if a.shape != b.shape:
         raise arg_error('b', f"of the shape of `a`, {tuple(a.shape)}", tuple(b.shape))
     H,W  = a.shape[-2:]
@@ -54,11 +55,9 @@ def phase_shift(
     shift = torch.stack([_both_ways(n, peak)[i] for n,i in ((H,row), (W,col))], 1)
     if not subpixel: return shift
     value = lambda p: line(p).gather(1, col[:,None])[:,0]
-    return shift + torch.stack(
-        [
-            _parabola(*(value(peak.roll(-by, axis)) for by in (-1, 0, 1)))
-            for axis in (1, 2)],
-        1)
+    tops = [
+        _parabola(*(value(peak.roll(-by, axis)) for by in (-1,0,1))) for axis in (1,2)]
+    return shift + torch.stack(tops, 1)
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c11p0
 def _hann(n, like):
@@ -67,11 +66,9 @@ def _hann(n, like):
     return (1-torch.cos(2*torch.pi*i/(n-1)))/2 if n>1 else i+1
 
 def _both_ways(n, like):
-    "What the places of a circle of `n` are as shifts: 0, 1, …, and from the other side …, -2, -1"
-    return torch.cat(
-        [
-            torch.arange(a, b, device=like.device, dtype=like.dtype)
-            for a, b in ((0, (n + 1) // 2), (-(n // 2), 0))])
+    "List the places of a circle of `n` as shifts: 0, 1, … and, the other way, …, -2, -1"
+    def places(*ends): return torch.arange(*ends, device=like.device, dtype=like.dtype)
+    return torch.cat([places(0, (n+1)//2), places(-(n//2), 0)])
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c11p1
 def _parabola(before, here, after):
@@ -86,13 +83,11 @@ def blurred(
 ):
     "Gaussian means around each pixel, with zeros outside"
     n = max(1, round(3*reach))
-    k = torch.exp(
-        -(torch.arange(-n, n + 1, device=x.device, dtype=x.dtype) ** 2) / (2 * reach**2)
-    )
-    k = (k/k.sum()).expand(x.shape[1], 1, -1)
-    return F.conv2d(
-        F.conv2d(x, k[..., None], padding=(n, 0), groups=x.shape[1]), k[:, :, None],
-        padding=(0, n), groups=x.shape[1])
+    at,C = torch.arange(-n, n+1, device=x.device, dtype=x.dtype),x.shape[1]
+    k = torch.exp(-at**2/(2*reach**2))
+    k = (k/k.sum()).expand(C, 1, -1)
+    x = F.conv2d(x, k[...,None], padding=(n,0), groups=C)
+    return F.conv2d(x, k[:,:,None], padding=(0,n), groups=C)
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c18s1
 @torch.no_grad()
@@ -108,19 +103,15 @@ def motion(
     if not apart: return x.new_zeros(B, 2, H, W)
     # the frames of a sequence move together, like channels
     a,b = x[:,:T-apart].flatten(1,2),x[:,apart:].flatten(1,2)
-    v = (phase_shift(a, b, subpixel=True, whiten=0) / apart)[:, :, None, None].expand(
-        -1, -1, H, W)
+    v = phase_shift(a, b, subpixel=True, whiten=0)/apart
+    v = v[:,:,None,None].expand(-1, -1, H, W)
     for _ in range(rounds):
         early,late = moved(a, v*(apart/2)),moved(b, v*(-apart/2))
         down,right = _slopes((early+late)/2)
         change = late-early
-        terms = torch.stack(
-            [
-                (p * q).sum(1)
-                for p, q in (
-                    (down, down), (down, right), (right, right), (down, change),
-                    (right, change))],
-            1)
+        pairs = (
+            (down,down), (down,right), (right,right), (down,change), (right,change))
+        terms = torch.stack([(p*q).sum(1) for p,q in pairs], 1)
         dd,dr,rr,dt,rt = blurred(terms, reach).unbind(1)
         pull  = calm*(dd+rr).mean((-1,-2), keepdim=True) + torch.finfo(x.dtype).tiny**.5
         dd,rr = dd+pull,rr+pull
@@ -158,8 +149,12 @@ def moved_each(
 # %% ../../nbs/12_models.lagrangian.ipynb #c28
 class FrameMemory:
     "What forecasters share that remember frames, in place of hidden states"
-    def remembered(self, state, x): # What `advance` returned, or None, and the next frames -> all that a forecast begins from
-        "Put the frames that are remembered before the next ones, and keep the last `memory` of them"
+    def remembered(self,
+        state, # What `advance` returned, or None
+        x, # The next frames
+    ): # All that a forecast begins from
+        """Put the frames that are remembered before the next ones, and keep the last
+        `memory` of them"""
         if state is None: return x
         known = state[0][0]
         if (len(known), *known.shape[2:]) != (len(x), *x.shape[3:]):

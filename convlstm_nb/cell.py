@@ -41,7 +41,8 @@ def same_padding(
     kernel_size:tuple, # One side for each axis
     dilation:tuple, # One for each axis
 )->tuple: # `(before,after)` for each axis
-    "Padding that keeps the size; where it is odd, the extra pixel goes to the end, as `padding='same'` does"
+    """Return the padding that keeps the size; where it is odd, the extra pixel goes to
+    the end, as `padding='same'` does"""
     total = [d*(k-1) for k,d in zip(kernel_size, dilation)]
     return tuple((n//2, n-n//2) for n in total)
 
@@ -80,21 +81,16 @@ class ConvLSTMCell(nn.Module):
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a cell without input
         hidden_channels:int, # Channels of the state
-        # Side of the input-to-state kernel, or a tuple with one for each axis
-        kernel_size=3,
+        kernel_size=3, # Side of the input-to-state kernel; tuple: one for each axis
         *,
-        # Side of the state-to-state kernel, odd; by default the same as `kernel_size`
-        hidden_kernel_size=None,
+        hidden_kernel_size=None, # Of the state-to-state kernel, odd; by default the same
         spatial_dims:int=2, # Spatial axes of a frame: 1, 2 or 3
         bias:bool=True, # Add a bias to each gate?
-        # One weight a `'channel'`, one a pixel (`'full'`), or None
-        peephole:str='channel',
+        peephole:str|None='channel', # One weight a `'channel'`, a pixel (`'full'`), or None
         spatial_size=None, # Size of the image, which `peephole='full'` needs
         dilation=1, # Of the input-to-state kernel
-        # What stands outside the image: 'zeros', 'reflect', 'replicate', 'circular'
-        padding_mode:str='zeros',
-        # `'layer'` or `'group'` of the gates, `'batch'` of the frame, or None
-        norm:str=None,
+        padding_mode:str='zeros', # Outside: 'zeros', 'reflect', 'replicate', 'circular'
+        norm:str|None=None, # `'layer'` or `'group'` of the gates, `'batch'` of the frame
         forget_bias:float=1.0, # Initial bias of the forget gate
         device=None, # Of the parameters
         dtype=None, # Of the parameters
@@ -102,63 +98,68 @@ class ConvLSTMCell(nn.Module):
         super().__init__()
         self.spatial_dims    = n = check_choice('spatial_dims', spatial_dims, [1,2,3])
         self.in_channels     = check_int('in_channels', in_channels, 0)
-        self.hidden_channels = h = check_int('hidden_channels', hidden_channels)
+        self.hidden_channels = check_int('hidden_channels', hidden_channels)
         self.kernel_size     = per_axis('kernel_size', kernel_size, n)
-        self.hidden_kernel_size = _odd(
-            per_axis(
-                'hidden_kernel_size',
-                kernel_size if hidden_kernel_size is None else hidden_kernel_size, n),
-            hidden_kernel_size)
+        self.hidden_kernel_size = _hidden_kernel(kernel_size, hidden_kernel_size, n)
         self.dilation        = per_axis('dilation', dilation, n)
         self.peephole = check_choice('peephole', peephole, [None, 'channel', 'full'])
         self.spatial_size    = _peephole_size(peephole, spatial_size, n)
         self.padding_mode    = check_choice('padding_mode', padding_mode, PADDING_MODES)
         self.norm = check_choice('norm', norm, [None, 'layer', 'group', 'batch'])
         self.forget_bias     = _finite('forget_bias', forget_bias)
-        if not bias and forget_bias != 1:
-            raise arg_error(
-                'forget_bias', '1.0 where `bias=False`, since no gate has one',
-                forget_bias)
-        if norm == 'batch' and not in_channels:
-            raise arg_error(
-                'norm', "None, 'layer' or 'group' in a cell without input", "'batch'")
-        kw = dict(device=device, dtype=check_choice('dtype', dtype, [None,*FLOATS]))
-        def param(wanted, *shape):
-            return nn.Parameter(torch.empty(*shape, **kw)) if wanted else None
-        self.weight_ih   = param(in_channels, 4*h, in_channels, *self.kernel_size)
-        self.weight_hh   = param(True, 4*h, h, *self.hidden_kernel_size)
-        self.bias        = param(check_bool('bias', bias), 4*h)
-        for gate in 'ifo':
-            setattr(self, f'weight_c{gate}', param(peephole, h, *self.spatial_size))
-        self.norm_weight = param(norm in GROUPS, 4*h)
-        self.batch_norm  = _BATCH_NORM[n](in_channels, **kw) if norm=='batch' else None
-        self.reset_parameters()
+        self._add_parameters(check_bool('bias', bias), device, dtype)
 
-    def forward(self,
-        x, # Frame, `(B,in_channels,*size)`; None in a cell without input
-        state=None, # `(h,c)`, each `(B,hidden_channels,*size)`; zeros if None
-        *,
-        # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
-        drop_h=None,
-        drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
-        prepared:bool=False, # Has `prepare` normalised `x` already?
-    ): # New `(h,c)`
-        "Advance one step"
-        state = self.start(x, state)
-        zx = self.read(x if prepared else self.prepare(x))
-        return self.step(zx, state, drop_h, drop_c)
+# %% ../nbs/02_cell.ipynb #c19p0
+@patch
+def _add_parameters(self:ConvLSTMCell, bias, device, dtype):
+    "Make the parameters of the convolutions, the peepholes and the norm"
+    h,norm,peephole,in_channels = self.hidden_channels,self.norm,self.peephole,self.in_channels
+    if not bias and self.forget_bias != 1:
+        raise arg_error(
+            'forget_bias', '1.0 where `bias=False`, since no gate has one',
+            self.forget_bias)
+    if norm == 'batch' and not in_channels:
+        raise arg_error(
+            'norm', "None, 'layer' or 'group' in a cell without input", "'batch'")
+    kw = dict(device=device, dtype=check_choice('dtype', dtype, [None,*FLOATS]))
+    def param(wanted, *shape):
+        return nn.Parameter(torch.empty(*shape, **kw)) if wanted else None
+    self.weight_ih   = param(in_channels, 4*h, in_channels, *self.kernel_size)
+    self.weight_hh   = param(True, 4*h, h, *self.hidden_kernel_size)
+    self.bias        = param(bias, 4*h)
+    for gate in 'ifo':
+        setattr(self, f'weight_c{gate}', param(peephole, h, *self.spatial_size))
+    self.norm_weight = param(norm in GROUPS, 4*h)
+    self.batch_norm = None
+    if norm=='batch':
+        self.batch_norm = _BATCH_NORM[self.spatial_dims](in_channels, **kw)
+    self.reset_parameters()
+
+# %% ../nbs/02_cell.ipynb #c19p1
+@patch
+def forward(self:ConvLSTMCell,
+    x, # Frame, `(B,in_channels,*size)`; None in a cell without input
+    state=None, # `(h,c)`, each `(B,hidden_channels,*size)`; zeros if None
+    *,
+    drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
+    drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
+    prepared:bool=False, # Has `prepare` normalised `x` already?
+): # New `(h,c)`
+    "Advance one step"
+    state = self.start(x, state)
+    zx = self.read(x if prepared else self.prepare(x))
+    return self.step(zx, state, drop_h, drop_c)
 
 # %% ../nbs/02_cell.ipynb #c20
 GROUPS = {'layer':1, 'group':4}
 _BATCH_NORM = {1:nn.BatchNorm1d, 2:nn.BatchNorm2d, 3:nn.BatchNorm3d}
 
-def _odd(sides, given):
+def _hidden_kernel(kernel_size, given, n):
+    sides = per_axis('hidden_kernel_size', kernel_size if given is None else given, n)
     if all(k%2 for k in sides): return sides
-    if given is None:
-        raise arg_error(
-            'hidden_kernel_size', 'given, and odd, where `kernel_size` is even', given)
-    raise arg_error(
-        'hidden_kernel_size', 'odd, so that the state stays where it is', given)
+    want = 'odd, so that the state stays where it is'
+    if given is None: want = 'given, and odd, where `kernel_size` is even'
+    raise arg_error('hidden_kernel_size', want, given)
 
 def _peephole_size(peephole, spatial_size, n):
     if peephole=='full':
@@ -184,7 +185,7 @@ def _finite(name, value):
 def prepare(self:ConvLSTMCell,
     x, # Frames, `(N,in_channels,*size)`, or None
 ): # The same, normalised if the cell has a batch norm
-    "What happens to frames before they are read"
+    "Normalise frames before they are read"
     return x if self.batch_norm is None else self.batch_norm(x)
 
 # %% ../nbs/02_cell.ipynb #c22s1
@@ -192,7 +193,7 @@ def prepare(self:ConvLSTMCell,
 def read(self:ConvLSTMCell,
     x, # `(B,in_channels,*size)`; None in a cell without input
 ): # $W_x * X_t$, `(B,4*hidden_channels,*size)`, or None
-    "The input's share of the gates"
+    "Return the input's share of the gates"
     if x is not None:
         return same_conv(x, self.weight_ih, None, self.dilation, self.padding_mode)
 
@@ -202,14 +203,13 @@ def pre_activations(self:ConvLSTMCell,
     zx, # What `read` returned
     h, # Hidden state
 ): # `(B,4*hidden_channels,*size)`
-    "What the gates are made of, but for the peepholes"
+    "Return what the gates are made of, but for the peepholes"
     normed = self.norm in GROUPS
     z = same_conv(
         h, self.weight_hh, None if normed else self.bias, None, self.padding_mode)
     if zx is not None: z = z + zx
-    return (
-        F.group_norm(z, GROUPS[self.norm], self.norm_weight, self.bias) if normed else z
-    )
+    if not normed: return z
+    return F.group_norm(z, GROUPS[self.norm], self.norm_weight, self.bias)
 
 # %% ../nbs/02_cell.ipynb #c22s3
 @patch
@@ -230,7 +230,7 @@ def zero_state(self:ConvLSTMCell,
     batch_size:int, # Sequences
     size:tuple, # Of the image
 )->tuple: # `(h,c)`
-    "State before the first frame"
+    "Return the state before the first frame"
     shape = (batch_size, self.hidden_channels, *size)
     return self.weight_hh.new_zeros(shape),self.weight_hh.new_zeros(shape)
 
@@ -240,7 +240,7 @@ def start(self:ConvLSTMCell,
     x, # `(B,in_channels,*size)`, or None in a cell without input
     state=None, # `(h,c)` or None
 )->tuple: # `(h,c)`
-    "The state that the first step starts from, checked"
+    "Return the state that the first step starts from, checked"
     if self.in_channels:
         check_frames(x, 'BC', self.in_channels, self.spatial_dims, self.weight_hh)
         batch,size = x.shape[0],tuple(x.shape[2:])
@@ -257,12 +257,20 @@ def start(self:ConvLSTMCell,
             h, 'BC', self.hidden_channels, self.spatial_dims, self.weight_hh, 'state: h'
         )
         batch,size = h.shape[0],tuple(h.shape[2:])
+    self.check_size(size)
+    if state is None: return self.zero_state(batch, size)
+    return check_state(state, (batch,self.hidden_channels,*size), self.weight_hh)
+
+# %% ../nbs/02_cell.ipynb #c24s1p0
+@patch
+def check_size(self:ConvLSTMCell,
+    size:tuple, # Of the image
+):
+    "Check that the peepholes fit images of `size`"
     if self.peephole == 'full' and size != self.spatial_size:
         raise arg_error(
             'x', f"of the size {self.spatial_size} that `peephole='full'` was made for",
             size)
-    if state is None: return self.zero_state(batch, size)
-    return check_state(state, (batch,self.hidden_channels,*size), self.weight_hh)
 
 # %% ../nbs/02_cell.ipynb #c26
 @patch
@@ -281,16 +289,14 @@ def reset_parameters(self:ConvLSTMCell):
 
 # %% ../nbs/02_cell.ipynb #c26s1
 def _orthogonal_like(w):
-    # The decomposition inside exists in float32 and float64 alone
-    return (
-        nn.init.orthogonal_(
-            torch.empty_like(w, dtype=torch.promote_types(w.dtype, torch.float32)))
-        if not w.is_meta
-        else w)
+    if w.is_meta: return w
+    # the decomposition inside exists in float32 and float64 alone
+    exact = torch.promote_types(w.dtype, torch.float32)
+    return nn.init.orthogonal_(torch.empty_like(w, dtype=exact))
 
 @patch
 def extra_repr(self:ConvLSTMCell):
-    "What `print` shows of the cell"
+    "Say what `print` shows of the cell"
     s = f"{self.in_channels}, {self.hidden_channels}, kernel_size={self.kernel_size}"
     if self.hidden_kernel_size != self.kernel_size:
         s += f", hidden_kernel_size={self.hidden_kernel_size}"

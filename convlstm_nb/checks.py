@@ -221,7 +221,8 @@ def _alive(
 def _sweep(
     path, # A file that may have been written halfway
 ):
-    "Remove the temporary files of dead writers of `path`; a number that is ours now was another's before"
+    """Remove the temporary files of dead writers of `path`; a number that is ours now
+    was another's before"""
     for p in path.parent.iterdir():
         m = re.fullmatch(rf"\.{re.escape(path.name)}\.(\d+)-\d+\.tmp.*", p.name)
         if (
@@ -277,7 +278,9 @@ def atomic_path(
         _parts.update((part,spare))
         yield part
         _settle(part, path, spare if keep_previous and path.exists() else None)
-    except OSError as e: raise OSError(*filter(None, (e.errno, f"`{path}` could not be written: {e.strerror or e}"))) from e
+    except OSError as e:
+        said = f"`{path}` could not be written: {e.strerror or e}"
+        raise OSError(*filter(None, (e.errno, said))) from e
     finally:
         for p in (part,spare):
             with suppress(OSError): p.unlink(missing_ok=True)

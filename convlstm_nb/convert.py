@@ -14,41 +14,28 @@ from .checks import check_tensor, check_choice, per_axis, arg_error
 from .cell import ConvLSTMCell
 from .layers import ConvLSTM
 
+# %% ../nbs/60_convert.ipynb #c5n
+def _need(ok, name, want, got, hint='', error=ValueError):
+    "Raise an error for the argument `name`, unless all is well"
+    if not ok: raise arg_error(name, want, got, hint, error)
+
+def _need_type(name, value, types, want, hint=''):
+    _need(isinstance(value, types), name, want, type(value).__name__, hint, TypeError)
+
 # %% ../nbs/60_convert.ipynb #c6
 def _reorder_gates(w, gates): # four gates stacked on dim 0, and their order, 'ifog' say
     "Bring stacked gates into our order, `i,f,g,o`"
-    if sorted(gates) != sorted('ifgo'):
-        raise arg_error('gates', 'an order of the letters of ifgo', repr(gates))
+    known = sorted(gates)==sorted('ifgo')
+    _need(known, 'gates', 'an order of the letters of ifgo', repr(gates))
     part = dict(zip(gates, w.chunk(4)))
     return torch.cat([part[g] for g in 'ifgo'])
 
 # %% ../nbs/60_convert.ipynb #c9
 def _check_shape(key, w, *shape): # name, weight, lengths wanted; None for any
-    "Check the shape of one weight"
     fits = len(shape) == w.dim() and all(s in (None, n) for s,n in zip(shape, w.shape))
-    if not fits:
-        raise arg_error(key, f"of shape {shape}".replace('None', '*'), tuple(w.shape))
+    _need(fits, key, f"of shape {shape}".replace('None', '*'), tuple(w.shape))
 
 # %% ../nbs/60_convert.ipynb #c12
-def _cell_options(w): # weights of a cell, by our names -> arguments of ConvLSTMCell
-    "Read the arguments of a cell off its weights"
-    ih,hh,peep = w['weight_ih'],w['weight_hh'],w.get('weight_ci')
-    size = None if peep is None or peep[0].numel()==1 else tuple(peep.shape[1:])
-    peephole = 'full' if size else None if peep is None else 'channel'
-    return dict(
-        kernel_size=tuple(ih.shape[2:]), hidden_kernel_size=tuple(hh.shape[2:]),
-        spatial_dims=ih.dim()-2, bias='bias' in w, peephole=peephole, spatial_size=size)
-
-def _check_weights(w, dtype, layer):
-    "Check that all weights of a cell are finite numbers of one dtype"
-    for k,t in w.items():
-        name = f'{k} of layer {layer}'
-        check_tensor(name, t)
-        if t.dtype != dtype:
-            raise arg_error(name, f"{dtype}, as the others", t.dtype, error=TypeError)
-        if not t.is_meta and not t.isfinite().all():
-            raise arg_error(name, 'finite', 'NaN or infinite weights')
-
 def build(
     weights:list, # One dict for each layer and direction, in `nn.LSTM`'s order
     directions:int=1, # 2 for a bidirectional layer
@@ -67,9 +54,8 @@ def build(
     reads  = [w['weight_ih'].shape[1] for w in weights]
     for i in range(directions, len(weights)):
         below = directions*hidden[i - i%directions - directions]
-        if reads[i] != below:
-            name = f'weights of layer {i//directions}'
-            raise arg_error(name, f"for the {below} channels below", reads[i])
+        name  = f'weights of layer {i//directions}'
+        _need(reads[i]==below, name, f"for the {below} channels below", reads[i])
     layer = ConvLSTM(
         reads[0], hidden[::directions], **found, **kwargs, device=like.device,
         dtype=like.dtype)
@@ -78,15 +64,32 @@ def build(
         cell.load_state_dict(w)
     return layer
 
+# %% ../nbs/60_convert.ipynb #c12p0
+def _cell_options(w): # weights of a cell, by our names -> arguments of ConvLSTMCell
+    "Read the arguments of a cell off its weights"
+    ih,hh,peep = w['weight_ih'],w['weight_hh'],w.get('weight_ci')
+    size = None if peep is None or peep[0].numel()==1 else tuple(peep.shape[1:])
+    peephole = 'full' if size else None if peep is None else 'channel'
+    return dict(
+        kernel_size=tuple(ih.shape[2:]), hidden_kernel_size=tuple(hh.shape[2:]),
+        spatial_dims=ih.dim()-2, bias='bias' in w, peephole=peephole, spatial_size=size)
+
+# %% ../nbs/60_convert.ipynb #c12p1
+def _check_weights(w, dtype, layer):
+    for k,t in w.items():
+        name = f'{k} of layer {layer}'
+        check_tensor(name, t)
+        _need(t.dtype==dtype, name, f"{dtype}, as the others", t.dtype, error=TypeError)
+        fine = t.is_meta or t.isfinite().all()
+        _need(fine, name, 'finite', 'NaN or infinite weights')
+
 def _cells_of(layer): return [c for l in range(layer.num_layers) for c in layer.at(l)]
 
 # %% ../nbs/60_convert.ipynb #c16
-def _lstm_cells(sd, spatial_dims=2):
-    "Weights of each layer and direction of an `nn.LSTM` or `nn.LSTMCell`"
+def _lstm_cells(sd, spatial_dims=2): # weights of each layer and direction
     directions = 2 if any('reverse' in k for k in sd) else 1
-    last  = max(map(_number, sd))
     ends  = ['','_reverse'][:directions]
-    tails = [f'_l{l}{r}' for l in range(1+last) for r in ends]
+    tails = [f'_l{l}{r}' for l in range(max(map(_number, sd))+1) for r in ends]
     if 'weight_hh' in sd: tails = ['']
     cells,bias = [],any(k.startswith('bias') for k in sd)
     for t in tails:
@@ -102,9 +105,8 @@ def _lstm_cells(sd, spatial_dims=2):
         for k,w in both.items(): _check_shape(k, w, 4*h)
         cells[-1]['bias'] = sum(both.values())
     rest = [k for k in sd if re.sub('^(weight|bias)_(ih|hh)', '', k) not in tails]
-    if rest:
-        want = f"of one LSTM, `weight_hh{tails[0]}` and so on"
-        raise arg_error('state_dict', want, f"`{rest[0]}`")
+    want = f"of one LSTM, `weight_hh{tails[0]}` and so on"
+    _need(not rest, 'state_dict', want, _first(rest))
     return cells,directions
 
 def _number(s): return int((re.findall(r'\d+', s) or ['0'])[-1])
@@ -112,6 +114,8 @@ def _number(s): return int((re.findall(r'\d+', s) or ['0'])[-1])
 def _take(sd, key):
     if key in sd: return sd[key]
     raise ValueError(f"`{key}` is missing among the weights: {_some(sd)}")
+
+def _first(keys): return f"`{keys[0]}`" if keys else ''
 
 def _some(keys, n=6):
     more = f", … ({len(keys)} in all)" if len(keys) > n else ''
@@ -124,10 +128,9 @@ def from_lstm(
     **kwargs, # Other arguments of ConvLSTM
 )->ConvLSTM: # A layer with 1×1 kernels
     "Make the ConvLSTM that runs `lstm` in every pixel"
-    if not isinstance(lstm, (nn.LSTM, nn.LSTMCell)):
-        raise arg_error('lstm', 'an nn.LSTM', type(lstm).__name__, error=TypeError)
-    if getattr(lstm, 'proj_size', 0):
-        raise arg_error('proj_size', '0: a state is not projected', lstm.proj_size)
+    _need_type('lstm', lstm, (nn.LSTM,nn.LSTMCell), 'an nn.LSTM')
+    proj = getattr(lstm, 'proj_size', 0)
+    _need(not proj, 'proj_size', '0: a state is not projected', proj)
     if isinstance(lstm, nn.LSTM):
         kwargs = dict(batch_first=lstm.batch_first, dropout=lstm.dropout) | kwargs
     sd = {k: w.detach() for k,w in lstm.state_dict().items()}
@@ -135,12 +138,10 @@ def from_lstm(
 
 # %% ../nbs/60_convert.ipynb #c24
 def to_lstm(
-    # 1×1 kernels, `peephole=None`, `norm=None`, the same hidden channels in all layers
-    layer:ConvLSTM,
+    layer:ConvLSTM, # 1×1 kernels, no peepholes, no norm, all hidden channels the same
 )->nn.LSTM:
     "Make the `nn.LSTM` that does in one pixel what `layer` does in each"
-    if not isinstance(layer, ConvLSTM):
-        raise arg_error('layer', 'a ConvLSTM', type(layer).__name__, error=TypeError)
+    _need_type('layer', layer, ConvLSTM, 'a ConvLSTM')
     cells,one = _cells_of(layer),(1,)*layer.spatial_dims
     for c in cells: _plain(c, kernel_size=one, hidden_kernel_size=one)
     bias,like = cells[0].bias is not None,cells[0].weight_hh
@@ -161,14 +162,14 @@ def to_lstm(
     return lstm
 
 def _same(name, values):
-    if len(set(values)) > 1: raise arg_error(name, 'the same in all layers', values)
+    _need(len(set(values))==1, name, 'the same in all layers', values)
 
 def _plain(cell, **wanted):
     "Refuse what other libraries have no place for"
     for k,v in dict(peephole=None, norm=None, **wanted).items():
         got = getattr(cell, k)
-        if got != v: raise arg_error(k, f"{v!r} to be converted", repr(got))
-    if not cell.in_channels: raise arg_error('in_channels', 'at least 1', 0)
+        _need(got==v, k, f"{v!r} to be converted", repr(got))
+    _need(cell.in_channels, 'in_channels', 'at least 1', 0)
 
 # %% ../nbs/60_convert.ipynb #c27
 def _widen(w, sides): # (out,in,*kernel) -> (out,in,*sides), which convolves to the same
@@ -190,31 +191,26 @@ def check_keras(
     backwards:bool=False, # Is it the second direction of a `Bidirectional`?
 ):
     "Refuse a Keras layer whose outputs we cannot equal"
-    if 'filters' not in config:
-        raise arg_error('config', 'of a ConvLSTM1D, 2D or 3D', _some(config))
+    _need('filters' in config, 'config', 'of a ConvLSTM1D, 2D or 3D', _some(config))
     for k,v in _KERAS_WANTS.items():
-        if config.get(k, v) != v:
-            raise arg_error(k, repr(v), repr(config[k]), _KERAS_HINTS.get(k, ''))
-    if set(np.ravel(config.get('strides', 1))) != {1}:
-        raise arg_error('strides', '1', config['strides'])
-    back = config.get('go_backwards', False)
-    if back != backwards:
-        raise arg_error('go_backwards', backwards, back, _KERAS_HINTS['go_backwards'])
+        got = config.get(k, v)
+        _need(got==v, k, repr(v), repr(got), _KERAS_HINTS.get(k, ''))
+    strides,back = config.get('strides', 1),config.get('go_backwards', False)
+    _need(set(np.ravel(strides))=={1}, 'strides', '1', strides)
+    hint = _KERAS_HINTS['go_backwards']
+    _need(back==backwards, 'go_backwards', backwards, back, hint)
 
 # %% ../nbs/60_convert.ipynb #c33
 def _keras_cell(config, arrays, backwards=False):
-    "One Keras ConvLSTM in our names"
     check_keras(config, backwards)
     names = ['kernel','recurrent_kernel'] + ['bias']*config.get('use_bias', True)
-    if len(arrays) != len(names):
-        want = f"{len(names)} arrays: {', '.join(names)}"
-        raise arg_error('weights', want, len(arrays), 'build the layer first')
+    n,want = len(arrays),f"{len(names)} arrays: {', '.join(names)}"
+    _need(n==len(names), 'weights', want, n, 'build the layer first')
     ih,hh,*bias = (torch.tensor(np.asarray(a)) for a in arrays)
-    if ih.dim() not in (3, 4, 5):
-        raise arg_error('kernel', 'of shape (*kernel, in, 4*filters)', tuple(ih.shape))
+    want = 'of shape (*kernel, in, 4*filters)'
+    _need(ih.dim() in (3,4,5), 'kernel', want, tuple(ih.shape))
     h,k = config['filters'],config['kernel_size']
-    if isinstance(k, list): k = tuple(k)
-    k = per_axis('kernel_size', k, ih.dim()-2)
+    k = per_axis('kernel_size', tuple(k) if isinstance(k, list) else k, ih.dim()-2)
     _check_shape('kernel',           ih, *k, None, 4*h)
     _check_shape('recurrent_kernel', hh, *k, h,    4*h)
     # (*k,in,4h) to (4h,in,*k)
@@ -224,49 +220,44 @@ def _keras_cell(config, arrays, backwards=False):
     return cell | {'bias': b for b in bias}
 
 def _keras_options(config):
-    first,*rest = (int(d) for d in np.ravel(config.get('dilation_rate', 1)))
-    dilation = (first, *rest) if rest else first
+    dilation = tuple(map(int, np.ravel(config.get('dilation_rate', 1))))
+    if len(dilation)==1: dilation, = dilation
     return dict(dilation=dilation, stateful=config.get('stateful', False))
 
 # %% ../nbs/60_convert.ipynb #c34
 def _keras_layer(layer):
     "Cells and options of one Keras layer, one cell for each direction"
-    if not isinstance(layer, tuple):
-        if not hasattr(layer, 'get_config'):
-            want = 'Keras layers, or pairs (config, weights)'
-            raise arg_error('layers', want, type(layer).__name__, error=TypeError)
-        layer = layer.get_config(),layer.get_weights()
-    config,arrays = layer
+    if isinstance(layer, tuple): config,arrays = layer
+    else:
+        want,got = 'Keras layers, or pairs (config, weights)',type(layer).__name__
+        _need(hasattr(layer, 'get_config'), 'layers', want, got, error=TypeError)
+        config,arrays = layer.get_config(),layer.get_weights()
     config = config.get('config', config) # as in a saved model
     if 'layer' not in config:
         return [_keras_cell(config, arrays)], _keras_options(config)
     check_choice('merge_mode', config.get('merge_mode', 'concat'), ['concat'])
     fwd = config['layer']['config']
     bwd = config.get('backward_layer') or dict(config=dict(fwd, go_backwards=True))
-    bwd = bwd['config']
     # a `Bidirectional` joins on the last axis
-    axes = fwd.get('data_format', 'channels_last')
-    check_choice('data_format', axes, ['channels_last'])
-    options,n = _keras_options(fwd),len(arrays)//2
-    if options != _keras_options(bwd):
-        raise arg_error('backward_layer', options, _keras_options(bwd))
+    last = 'channels_last'
+    check_choice('data_format', fwd.get('data_format', last), [last])
+    bwd,n = bwd['config'],len(arrays)//2
+    options,back = _keras_options(fwd),_keras_options(bwd)
+    _need(options==back, 'backward_layer', options, back)
     cells = [_keras_cell(fwd, arrays[:n]), _keras_cell(bwd, arrays[n:], True)]
     return cells,options
 
 # %% ../nbs/60_convert.ipynb #c35
 def from_keras(
-    # A Keras ConvLSTM, a pair `(config, weights)` of one, or a list of either for a
-    # stack
-    layers,
+    layers, # A Keras ConvLSTM, a pair `(config, weights)`, or a list of either
     **kwargs, # Other arguments of ConvLSTM
 )->ConvLSTM:
     "Make the ConvLSTM that equals a `ConvLSTM1D/2D/3D` of Keras, or a stack of them"
     if not isinstance(layers, list): layers = [layers]
-    if not layers: raise arg_error('layers', 'at least one', layers)
+    _need(layers, 'layers', 'at least one', layers)
     cells,options = zip(*map(_keras_layer, layers))
     directions,stateful = [len(c) for c in cells],[o['stateful'] for o in options]
-    if len(set(directions)) > 1:
-        raise arg_error('layers', 'all `Bidirectional` or none', directions)
+    _need(len(set(directions))==1, 'layers', 'all `Bidirectional` or none', directions)
     _same('stateful', stateful)
     said = dict(dilation=[o['dilation'] for o in options], stateful=stateful[0])
     return build([c for pair in cells for c in pair], directions[0], said, **kwargs)
@@ -276,28 +267,28 @@ def to_keras(
     cell:ConvLSTMCell, # With `peephole=None`, `norm=None` and zero padding
 )->tuple: # `(config, weights)`: arguments of a Keras ConvLSTM, and its arrays
     "Make the configuration and the weights of the Keras layer that equals `cell`"
-    if not isinstance(cell, ConvLSTMCell):
-        hint = 'convert `layer.cells` one by one'
-        raise arg_error('cell', 'a ConvLSTMCell', type(cell).__name__, hint, TypeError)
+    hint = 'convert `layer.cells` one by one'
+    _need_type('cell', cell, ConvLSTMCell, 'a ConvLSTMCell', hint)
     _plain(cell, padding_mode='zeros')
     sides = tuple(map(max, cell.kernel_size, cell.hidden_kernel_size))
-    if sides != cell.kernel_size and any(d > 1 for d in cell.dilation):
-        want = f"at most {cell.kernel_size}, since `dilation` is over 1"
-        raise arg_error('hidden_kernel_size', want, cell.hidden_kernel_size)
+    fits = sides==cell.kernel_size or max(cell.dilation)==1
+    want = f"at most {cell.kernel_size}, since `dilation` is over 1"
+    _need(fits, 'hidden_kernel_size', want, cell.hidden_kernel_size)
     kernels = [_widen(w.detach(), sides) for w in (cell.weight_ih, cell.weight_hh)]
     # (4h,in,*k) to (*k,in,4h)
     weights = [w.cpu().movedim((0,1), (-1,-2)).numpy() for w in kernels]
     if cell.bias is not None: weights.append(cell.bias.detach().cpu().numpy())
-    config = dict(
+    return dict(
         filters=cell.hidden_channels, kernel_size=sides, padding='same',
         dilation_rate=cell.dilation, use_bias=cell.bias is not None,
-        return_sequences=True)
-    return config,weights
+        return_sequences=True),weights
 
 # %% ../nbs/60_convert.ipynb #c53
 _CELL = r'(?P<cell>(?:[A-Za-z]\w*?[._]?\d+\.)?)' # 'cell0.', 'cell_list.0.', or nothing
 # 'Wxi.weight', 'W_ci', 'b_i'
-_ARROW = r'[Ww]_?(?P<src>[xhc])_?(?P<gate>[ifcgo])(?:\.(?P<kind>weights?|bias))?|b_?(?P<bgate>[ifcgo])'
+_ARROW = (
+    r'[Ww]_?(?P<src>[xhc])_?(?P<gate>[ifcgo])(?:\.(?P<kind>weights?|bias))?'
+    r'|b_?(?P<bgate>[ifcgo])')
 LAYOUTS = {
     'nn.LSTM':            r'(?:weight|bias)_(?:ih|hh)(?:_l\d+(?:_reverse)?)?',
     'one convolution':    _CELL + r'conv\.(?:weight|bias)',
@@ -311,25 +302,21 @@ def layout_of(
     hits = {name: [k for k in keys if re.fullmatch(p, k)] for name,p in LAYOUTS.items()}
     best = max(hits, key=lambda n: len(hits[n]))
     where = 'say with `prefix` where the ConvLSTM is'
-    if not hits[best]:
-        want = f"in one of the layouts {', '.join(LAYOUTS)}"
-        raise arg_error('state_dict', want, _some(keys), where)
+    want = f"in one of the layouts {', '.join(LAYOUTS)}"
+    _need(hits[best], 'state_dict', want, _some(keys), where)
     rest = [k for k in keys if k not in hits[best]]
-    if rest:
-        want = f"of one layout ({best}, by `{hits[best][0]}`)"
-        raise arg_error('state_dict', want, f"`{rest[0]}`", where)
+    want = f"of one layout ({best}, by `{hits[best][0]}`)"
+    _need(not rest, 'state_dict', want, _first(rest), where)
     return best
 
-def _by_cell(sd, layout):
-    "The matches of each cell's keys, in the order of the layers"
+def _by_cell(sd, layout): # the matches of each cell's keys, in the order of the layers
     cells = {}
     for m in (re.fullmatch(LAYOUTS[layout], k) for k in sd):
         cells.setdefault(m['cell'], []).append(m)
     if list(cells) == ['']: return cells
     name,*others = sorted({re.sub(r'\d+\.$', '', c) for c in cells})
-    if others:
-        got = f'{name!r}, {others[0]!r}'
-        raise arg_error('state_dict', 'of one list of cells', got, 'pass a `prefix`')
+    got = ', '.join(map(repr, [name,*others]))
+    _need(not others, 'state_dict', 'of one list of cells', got, 'pass a `prefix`')
     order = [f'{name}{l}.' for l in range(len(cells))]
     return {c: _take(cells, c) for c in order}
 
@@ -338,8 +325,8 @@ def _one_conv(sd, cell, gates):
     key,bias = f'{cell}conv.weight',f'{cell}conv.bias'
     w = _take(sd, key)
     h = w.shape[0]//4 if w.dim() else 0
-    if w.dim() not in (3,4,5) or len(w)%4 or not 0 < h < w.shape[1]:
-        raise arg_error(key, 'of shape (4*hidden, in+hidden, *kernel)', tuple(w.shape))
+    fits = w.dim() in (3,4,5) and len(w)%4==0 and 0 < h < w.shape[1]
+    _need(fits, key, 'of shape (4*hidden, in+hidden, *kernel)', tuple(w.shape))
     w = _reorder_gates(w, gates)
     out = dict(weight_ih=w[:,:-h], weight_hh=w[:,-h:])
     if bias not in sd: return out
@@ -347,20 +334,17 @@ def _one_conv(sd, cell, gates):
     return out | dict(bias=_reorder_gates(sd[bias], gates))
 
 # %% ../nbs/60_convert.ipynb #c59
-def _arrows(matches):
-    "The key of each arrow: `('x','i','weight')` for `'cell0.Wxi.weight'`"
+def _arrows(matches): # the key of each: ('x','i','weight') for 'cell0.Wxi.weight'
     at = {}
     for m in matches:
         src,gate = m['src'] or 'b', (m['gate'] or m['bgate']).replace('g','c')
         arrow = src, gate, 'bias' if m['kind']=='bias' else 'weight'
-        if (src, gate) == ('c', 'c'):
-            want = 'without a peephole on the candidate, as Eq. 3'
-            raise arg_error('state_dict', want, f"`{m.string}`")
-        if src == 'c' and arrow[2] == 'bias':
-            raise arg_error('state_dict', 'with products as peepholes', f"`{m.string}`")
-        if arrow in at:
-            got = f"`{at[arrow]}` and `{m.string}`"
-            raise arg_error('state_dict', 'with one weight for each arrow', got)
+        want,got = 'without a peephole on the candidate, as Eq. 3',f"`{m.string}`"
+        _need((src,gate) != ('c','c'), 'state_dict', want, got)
+        product = src != 'c' or arrow[2] != 'bias'
+        _need(product, 'state_dict', 'with products as peepholes', got)
+        got = f"`{at.get(arrow)}` and {got}"
+        _need(arrow not in at, 'state_dict', 'with one weight for each arrow', got)
         at[arrow] = m.string
     return at
 
@@ -374,7 +358,6 @@ def _all_gates(at, cell, src, kind='weight', gates='ifco', needed=False):
 
 # %% ../nbs/60_convert.ipynb #c60
 def _eight_convs(sd, cell, matches):
-    "One cell in our names"
     at = _arrows(matches)
     keys = lambda *args, **kw: _all_gates(at, cell, *args, **kw)
     ih = _stack(sd, keys('x', needed=True))
@@ -387,20 +370,18 @@ def _eight_convs(sd, cell, matches):
         out[f'weight_c{gate}'] = _peephole(k, sd[k], h, dims)
     return out
 
-def _stack(sd, keys, h=None):
-    "Stack the convolutions into all gates"
+def _stack(sd, keys, h=None): # the convolutions into all gates
     w = sd[keys[0]]
-    if w.dim() not in (3, 4, 5):
-        raise arg_error(keys[0], 'of shape (hidden, in, *kernel)', tuple(w.shape))
+    want = 'of shape (hidden, in, *kernel)'
+    _need(w.dim() in (3,4,5), keys[0], want, tuple(w.shape))
     for k in keys: _check_shape(k, sd[k], h or len(w), h or w.shape[1], *w.shape[2:])
     return torch.cat([sd[k] for k in keys])
 
 def _per_channel(key, b, h):
-    if b.numel() == h: return b.flatten()
-    raise arg_error(key, f"one bias for each of {h} channels", tuple(b.shape))
+    _need(b.numel()==h, key, f"one bias for each of {h} channels", tuple(b.shape))
+    return b.flatten()
 
 def _peephole(key, w, h, dims):
-    "A peephole as `(h,*size)`"
     if w.dim()==dims+2 and len(w)==1: w = w[0]
     if w.dim()==1: w = w.view(-1, *[1]*dims)
     _check_shape(key, w, h, *[None]*dims)
@@ -408,7 +389,6 @@ def _peephole(key, w, h, dims):
 
 # %% ../nbs/60_convert.ipynb #c62
 def _weight(key, w):
-    "A weight as a tensor, apart from its graph"
     try: return torch.as_tensor(w).detach()
     except (TypeError, ValueError, RuntimeError):
         got = repr(w)[:60]
@@ -423,17 +403,16 @@ def from_state_dict(
 )->ConvLSTM:
     "Make the ConvLSTM that these weights belong to"
     named = isinstance(state_dict, dict) and all(isinstance(k, str) for k in state_dict)
-    if not named or not state_dict:
-        got = 'an empty one' if state_dict == {} else type(state_dict).__name__
-        raise arg_error('state_dict', 'a dict of named weights', got, error=TypeError)
-    sd = {k: w for k,w in state_dict.items() if k.startswith(prefix)}
-    sd = {k[len(prefix):]: _weight(k, w) for k,w in sd.items()}
-    if not sd:
-        want = f"the beginning of a name among {_some(state_dict)}"
-        raise arg_error('prefix', want, repr(prefix))
+    got = 'an empty one' if state_dict == {} else type(state_dict).__name__
+    ok  = named and state_dict
+    _need(ok, 'state_dict', 'a dict of named weights', got, error=TypeError)
+    n  = len(prefix)
+    sd = {k[n:]: _weight(k, w) for k,w in state_dict.items() if k.startswith(prefix)}
+    want = f"the beginning of a name among {_some(state_dict)}"
+    _need(sd, 'prefix', want, repr(prefix))
     layout = layout_of(list(sd))
     if layout=='nn.LSTM': return build(*_lstm_cells(sd), **kwargs)
-    cells = _by_cell(sd, layout)
-    if layout == 'one convolution':
-        return build([_one_conv(sd, c, gates) for c in cells], **kwargs)
-    return build([_eight_convs(sd, c, ms) for c,ms in cells.items()], **kwargs)
+    cells = _by_cell(sd, layout).items()
+    if layout=='one convolution': found = [_one_conv(sd, c, gates) for c,_ in cells]
+    else: found = [_eight_convs(sd, c, matches) for c,matches in cells]
+    return build(found, **kwargs)

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch, torch.nn.functional as F
 from torch import nn
 from torch.export import Dim
+from fastcore.basics import patch
 from . import __version__
 from .checks import atomic_path, arg_error, check_bool, check_choice
 from .layers import ConvLSTM
@@ -128,24 +129,27 @@ class _StreamForm(nn.Module):
         if self.scaling is not None: y = self.scaling.inverse(y)
         return y, torch.cat(known, 1)
 
-    # scaled frames -> `n` more, and the state after the known ones
-    def run(self, x, n, state, covariates):
-        "Read and forecast"
-        m, T, size = self.model, x.shape[1], tuple(x.shape[3:])
-        late = isinstance(m, NextFrameForecaster)
-        x,ahead,steps = self.patches(x, state),None,torch.arange(n)
-        if covariates is not None:
-            z = self.patches(covariates, state)
-            x = torch.cat([x, z.index_select(1, torch.arange(T)+late)], 2)
-            ahead = z.index_select(1, (steps+(T+late)).clamp(max=T+n-1))
-        def read(s, x): return _read_step(m, x, s), ()
-        def follow(s, z):
-            y,s = _next_step(m, s, size, None if covariates is None else z)
-            return s,y
-        known,_ = _loop(read, state.split(self.parts, 1), x.transpose(0,1))
-        _,y     = _loop(follow, known, steps if ahead is None else ahead.transpose(0,1))
-        return _cut(y.transpose(0,1), *size),known
+# %% ../nbs/61_export.ipynb #c15p1
+@patch
+# scaled frames -> `n` more, and the state after the known ones
+def run(self:_StreamForm, x, n, state, covariates):
+    "Read and forecast"
+    m, T, size = self.model, x.shape[1], tuple(x.shape[3:])
+    late = isinstance(m, NextFrameForecaster)
+    x,ahead,steps = self.patches(x, state),None,torch.arange(n)
+    if covariates is not None:
+        z = self.patches(covariates, state)
+        x = torch.cat([x, z.index_select(1, torch.arange(T)+late)], 2)
+        ahead = z.index_select(1, (steps+(T+late)).clamp(max=T+n-1))
+    def read(s, x): return _read_step(m, x, s), ()
+    def follow(s, z):
+        y,s = _next_step(m, s, size, None if covariates is None else z)
+        return s,y
+    known,_ = _loop(read, state.split(self.parts, 1), x.transpose(0,1))
+    _,y     = _loop(follow, known, steps if ahead is None else ahead.transpose(0,1))
+    return _cut(y.transpose(0,1), *size),known
 
+# %% ../nbs/61_export.ipynb #c15p0
 class _ForecastForm(_StreamForm):
     "Read frames from the beginning, and forecast"
     name,takes,gives = 'forecast',['frames','horizon'],['forecast']
@@ -364,6 +368,7 @@ def export_model(
         _check_onnx(data, args, want)
     with atomic_path(path) as part: part.write_bytes(data)
 
+# %% ../nbs/61_export.ipynb #c30p0
 def _need_onnx():
     "Say what to install where something is missing"
     try: import onnx, onnxruntime, onnxscript
@@ -371,6 +376,7 @@ def _need_onnx():
         raise ImportError(
             f"`.onnx` files need {e.name}: pip install 'convlstm_nb[onnx]'") from None
 
+# %% ../nbs/61_export.ipynb #c30p1
 def _pt2_bytes(form, program):
     "Save a trace with no names of files of this machine"
     graphs = program.graph_module.modules()

@@ -33,15 +33,15 @@ def gate_maps(
     x,              # Known frames, `(B,T,C,H,W)`
     horizon:int=10, # Frames to forecast, by an EncoderForecaster
     covariates=None, # Of all frames, as of the model's `forward`
-)->list: # For each layer `{'i': (B,T,hidden,*size), 'f', 'g', 'o', 'c', 'h'}`; of a forecaster, the known and the forecast frames
-    "Run a model, and keep its gates and states"
+)->list: # For each layer `{'i': (B,T,hidden,*size), 'f', 'g', 'o', 'c', 'h'}`
+    """Run a model, and keep its gates and states; those of a forecaster for known and
+    forecast frames"""
     training = model.training
     model.eval()
     try:
         if isinstance(model, ConvLSTM): return _stacked(_run(model, x)[0])
-        if (
-            getattr(type(model), 'advance', None) is not EncoderForecaster.advance
-        ):  # another reads other frames
+        advance = getattr(type(model), 'advance', None)
+        if advance is not EncoderForecaster.advance: # another reads other frames
             raise arg_error(
                 'model', 'a ConvLSTM or an EncoderForecaster', type(model).__name__,
                 error=TypeError)
@@ -54,6 +54,7 @@ def gate_maps(
         return _stacked([k+a for k,a in zip(known, ahead)])
     finally: model.train(training)
 
+# %% ../nbs/63_inspect.ipynb #c9p0
 def _run(layer, x, state=None, steps=None):
     if layer.bidirectional or not layer.batch_first:
         raise arg_error('model', 'of one direction, with `batch_first=True`', layer)
@@ -69,6 +70,7 @@ def _run(layer, x, state=None, steps=None):
         last.append(now)
     return kept,last
 
+# %% ../nbs/63_inspect.ipynb #c9p1
 def _stacked(layers):
     return [
         {k: torch.stack([step[k] for step in steps], 1) for k in steps[0]}

@@ -13,7 +13,9 @@ import torch, torch.nn.functional as F
 from torch import nn
 from fastcore.meta import delegates
 from fastcore.basics import patch
-from .checks import check_frames, check_state, check_bool, check_probability, per_layer, arg_error, check_int, _brief
+from .checks import (
+    _brief, arg_error, check_bool, check_frames, check_int, check_probability,
+    check_state, per_layer)
 from .cell import ConvLSTMCell
 from .scan import scan
 
@@ -31,32 +33,42 @@ class CarriedState:
     def get(self,
         batch_size:int, # Sequences in the coming batch
         size:tuple, # Of its images
-    )->list: # One `(h,c)` for each layer, or None if nothing is carried
-        "The state to start from, if it fits the coming batch"
+    )->list|None: # One `(h,c)` for each layer, or None if nothing is carried
+        "Return the state to start from, if it fits the coming batch"
         if self.value is None: return None
-        had = self.value[0][0].shape
-        if had[0] == batch_size and tuple(had[2:]) == tuple(size):
+        had,_,*had_size = self.value[0][0].shape
+        if (had,*had_size) == (batch_size,*size):
             return [tuple(map(_usable, s)) for s in self.value]
-        raise ValueError(f"the carried state is of {had[0]} sequences of {'x'.join(map(str, had[2:]))} pixels, but `x` has "
-            f"{batch_size} of {'x'.join(map(str, size))}: call `reset()` where new sequences begin, and let the last "
-            "batch be as large as the others (`drop_last=True` in a DataLoader)")
-
-    def reset(self,
-        rows=None, # Which sequences of the batch, bool `(B,)`; all if None
-    ):
-        "Forget what is carried, for all sequences or for some"
-        if self.value is None or rows is None: self.value = None; return
-        rows,n = torch.as_tensor(rows),len(self.value[0][0])
-        if rows.dtype != torch.bool: raise arg_error('rows', 'bools, one for each sequence', rows.dtype, error=TypeError)
-        if rows.shape != (n,): raise arg_error('rows', f"one bool for each of {n} sequences", f"shape {tuple(rows.shape)}")
-        clear = lambda t: t.masked_fill(rows.to(t.device).view(-1, *[1]*(t.dim()-1)), 0)
-        self.value = [(clear(h), clear(c)) for h,c in self.value]
+        pixels = lambda size: 'x'.join(map(str, size))
+        raise ValueError(
+            f"the carried state is of {had} sequences of {pixels(had_size)} pixels, but "
+            f"`x` has {batch_size} of {pixels(size)}: call `reset()` where new sequences "
+            "begin, and let the last batch be as large as the others (`drop_last=True` "
+            "in a DataLoader)")
 
     def apply(self,
         fn, # Function of a tensor, `lambda t: t.to('cuda')` say
     ):
         "Apply `fn` to what is carried, as a module does to its parameters when it moves"
         if self.value is not None: self.value = [(fn(h), fn(c)) for h,c in self.value]
+
+# %% ../nbs/05_layers.ipynb #c9p0
+@patch
+def reset(self:CarriedState,
+    rows=None, # Which sequences of the batch, bool `(B,)`; all if None
+):
+    "Forget what is carried, for all sequences or for some"
+    if self.value is None or rows is None: self.value = None; return
+    rows,n = torch.as_tensor(rows),len(self.value[0][0])
+    if rows.dtype != torch.bool:
+        raise arg_error(
+            'rows', 'bools, one for each sequence', rows.dtype, error=TypeError)
+    if rows.shape != (n,):
+        raise arg_error(
+            'rows', f"one bool for each of {n} sequences", f"shape {tuple(rows.shape)}")
+    def clear(t):
+        return t.masked_fill(rows.to(t.device).view(-1, *[1]*(t.dim()-1)), 0)
+    self.value = [(clear(h), clear(c)) for h,c in self.value]
 
 # %% ../nbs/05_layers.ipynb #c10
 def _usable(t): # in training, if it comes from inference mode
@@ -68,69 +80,98 @@ class ConvLSTM(nn.Module):
     @delegates(ConvLSTMCell)
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a network without input
-        hidden_channels, # Channels of the state: one number, or a list with one for each layer
-        kernel_size=3, # Side of the input-to-state kernel; tuple: each axis, list: each layer
+        hidden_channels, # Channels of the state: a number, or a list, one for each layer
+        kernel_size=3, # Side of the input kernel; tuple: each axis, list: each layer
         num_layers:int=1, # Layers; a list of `hidden_channels` says it too
         *,
         batch_first:bool=True, # Is the sequence `(B,T,C,H,W)`, or `(T,B,C,H,W)`?
         bidirectional:bool=False, # Run in both directions of time?
         dropout:float=0.0, # Probability to drop a channel between layers
         recurrent_dropout:float=0.0, # Probability to drop a channel of the state
-        checkpoint_every:int=None, # Train with less memory: keep the state every so many frames, and compute the rest again backwards
+        # Train with less memory: keep the state every so many frames, and compute the
+        # rest again backwards
+        checkpoint_every:int|None=None,
         stateful:bool=False, # Start each call from the last state of the call before?
         **kwargs
     ):
         super().__init__()
         check_options(kwargs)
-        hidden = list(hidden_channels) if isinstance(hidden_channels, (list,tuple)) else hidden_channels
-        if isinstance(hidden, list) and num_layers==1: num_layers = check_int('length of hidden_channels', len(hidden))
-        n = self.num_layers = check_int('num_layers', num_layers)
-        self.in_channels       = check_int('in_channels', in_channels, 0)
-        self.hidden_channels   = [check_int('hidden_channels', h) for h in per_layer('hidden_channels', hidden, n)]
-        self.batch_first       = check_bool('batch_first', batch_first)
-        self.bidirectional     = check_bool('bidirectional', bidirectional)
-        self.dropout           = check_probability('dropout', dropout)
+        self.in_channels     = check_int('in_channels', in_channels, 0)
+        self.hidden_channels = _hidden_channels(hidden_channels, num_layers)
+        self.num_layers      = len(self.hidden_channels)
+        self.batch_first     = check_bool('batch_first', batch_first)
+        self.bidirectional   = check_bool('bidirectional', bidirectional)
+        self.dropout         = check_probability('dropout', dropout)
         self.recurrent_dropout = check_probability('recurrent_dropout', recurrent_dropout)
-        self.checkpoint_every  = None if checkpoint_every is None else check_int('checkpoint_every', checkpoint_every)
-        self.stateful          = check_bool('stateful', stateful)
-        if stateful and bidirectional: raise arg_error('stateful', 'False when `bidirectional=True`: the future is not known yet', True)
-        if dropout and n==1: warnings.warn('`dropout` acts between layers, so it does nothing in a single one', stacklevel=2)
-        for k in ('spatial_dims','device','dtype'):
-            v = kwargs.get(k)
-            if isinstance(v, list) and any(o != v[0] for o in v): raise arg_error(k, 'the same for all layers', v)
-        options = {k: per_layer(k, v, n) for k,v in dict(kwargs, kernel_size=kernel_size).items()}
-        reads = [self.in_channels] + [h*self.directions for h in self.hidden_channels]
-        def cells(): return nn.ModuleList(ConvLSTMCell(reads[l], self.hidden_channels[l], **{k:v[l] for k,v in options.items()})
-                                          for l in range(n))
-        self.cells = cells()
-        self.reverse_cells = cells() if bidirectional else nn.ModuleList()
-        self.spatial_dims = self.cells[0].spatial_dims
+        if checkpoint_every is not None: check_int('checkpoint_every', checkpoint_every)
+        self.checkpoint_every = checkpoint_every
+        self.stateful        = check_bool('stateful', stateful)
+        if stateful and bidirectional:
+            raise arg_error('stateful', _ONE_WAY, True)
+        if dropout and self.num_layers==1:
+            warnings.warn(
+                '`dropout` acts between layers, so it does nothing in a single one',
+                stacklevel=2)
+        self._add_cells(dict(kwargs, kernel_size=kernel_size))
         self.carried = CarriedState()
 
-    def forward(self,
-        x, # Sequence, `(B,T,in_channels,*size)`; None where `in_channels=0`
-        state:list=None, # One `(h,c)` for each layer (and direction); zeros if None
-        *,
-        steps:int=None, # How many steps, where `x` is None
-        lengths=None, # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
-        return_all_layers:bool=False, # Return the outputs of all layers, as a list?
-    ): # Output `(B,T,hidden_channels,*size)`, and the state, a list of `(h,c)`
-        "Run over `x`"
-        check_bool('return_all_layers', return_all_layers)
-        if x is not None: x = self.check_sequence(x)
-        batch,size = self.like(x, state)
-        steps,valid = self.check_steps(x, steps, batch, lengths)
-        state = self.start(state, batch, size)
-        outputs,last = [],[]
-        for l in range(self.num_layers):
-            if l: x = self.drop_channels(x)
-            runs = [self.run_cell(cell, x, state[len(last)+d], steps, valid, reverse=d==1) for d,cell in enumerate(self.at(l))]
-            x = torch.cat([out for out,_ in runs], 2) if self.bidirectional else runs[0][0]
-            outputs.append(x)
-            last += [s for _,s in runs]
-        if self.stateful: self.carried.keep(last)
-        if not self.batch_first: outputs = [o.transpose(0,1) for o in outputs]
-        return (outputs if return_all_layers else outputs[-1]), last
+# %% ../nbs/05_layers.ipynb #c21p0
+_ONE_WAY = 'False when `bidirectional=True`: the future is not known yet'
+
+def _hidden_channels(hidden_channels, num_layers):
+    "Read the channels of each layer"
+    several = isinstance(hidden_channels, (list,tuple))
+    if several and num_layers==1:
+        num_layers = check_int('length of hidden_channels', len(hidden_channels))
+    hidden = list(hidden_channels) if several else hidden_channels
+    channels = per_layer('hidden_channels', hidden, check_int('num_layers', num_layers))
+    return [check_int('hidden_channels', h) for h in channels]
+
+@patch
+def _add_cells(self:ConvLSTM, options):
+    "Make the cells of all layers and directions"
+    n,hidden = self.num_layers,self.hidden_channels
+    for k in ('spatial_dims','device','dtype'):
+        v = options.get(k)
+        if isinstance(v, list) and any(o != v[0] for o in v):
+            raise arg_error(k, 'the same for all layers', v)
+    options = {k: per_layer(k, v, n) for k,v in options.items()}
+    reads = [self.in_channels, *(h*self.directions for h in hidden)]
+    def cell(l):
+        return ConvLSTMCell(reads[l], hidden[l], **{k: v[l] for k,v in options.items()})
+    self.cells = nn.ModuleList(map(cell, range(n)))
+    self.reverse_cells = nn.ModuleList(map(cell, range(n*self.bidirectional)))
+    self.spatial_dims = self.cells[0].spatial_dims
+
+# %% ../nbs/05_layers.ipynb #c21p1
+@patch
+def forward(self:ConvLSTM,
+    x, # Sequence, `(B,T,in_channels,*size)`; None where `in_channels=0`
+    state:list|None=None, # One `(h,c)` for each layer (and direction); zeros if None
+    *,
+    steps:int|None=None, # How many steps, where `x` is None
+    # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+    lengths=None,
+    return_all_layers:bool=False, # Return the outputs of all layers, as a list?
+): # Output `(B,T,hidden_channels,*size)`, and the state, a list of `(h,c)`
+    "Run over `x`"
+    check_bool('return_all_layers', return_all_layers)
+    if x is not None: x = self.check_sequence(x)
+    batch,size = self.like(x, state)
+    steps,valid = self.check_steps(x, steps, batch, lengths)
+    state = self.start(state, batch, size)
+    outputs,last = [],[]
+    for l in range(self.num_layers):
+        if l: x = self.drop_channels(x)
+        runs = [
+            self.run_cell(cell, x, state[len(last)+d], steps, valid, reverse=d==1)
+            for d,cell in enumerate(self.at(l))]
+        x = torch.cat([out for out,_ in runs], 2) if self.bidirectional else runs[0][0]
+        outputs.append(x)
+        last += [s for _,s in runs]
+    if self.stateful: self.carried.keep(last)
+    if not self.batch_first: outputs = [o.transpose(0,1) for o in outputs]
+    return (outputs if return_all_layers else outputs[-1]), last
 
 # %% ../nbs/05_layers.ipynb #c22
 def check_options(
@@ -140,33 +181,40 @@ def check_options(
     known = signature(ConvLSTM).parameters
     for k in options.keys() - known.keys():
         near = get_close_matches(k, known, 1)
-        raise arg_error(k, 'an argument of ConvLSTM', 'an unexpected keyword', f"perhaps `{near[0]}`" if near else '', TypeError)
+        hint = f"perhaps `{near[0]}`" if near else ''
+        raise arg_error(
+            k, 'an argument of ConvLSTM', 'an unexpected keyword', hint, TypeError)
 
 # %% ../nbs/05_layers.ipynb #c22s1
 @patch(as_prop=True)
 def directions(self:ConvLSTM):
-    "1, or 2 when bidirectional"
+    "Return 1, or 2 when bidirectional"
     return 2 if self.bidirectional else 1
 
 # %% ../nbs/05_layers.ipynb #c22s2
 @patch
 def at(self:ConvLSTM, l): 
-    "The cells of layer `l`, one for each direction"
-    return [self.cells[l], self.reverse_cells[l]] if self.bidirectional else [self.cells[l]]
+    "Return the cells of layer `l`, one for each direction"
+    cells = [self.cells[l]]
+    return [*cells,self.reverse_cells[l]] if self.bidirectional else cells
 
 # %% ../nbs/05_layers.ipynb #c22s3
 @patch
 def run_cell(self:ConvLSTM, cell, x, state, steps, valid, reverse):
     "Run one cell over time, with recurrent dropout"
-    p,h = self.recurrent_dropout,state[0]
-    drop = dict(drop_h=channel_mask(h, p), drop_c=channel_mask(h, p)) if p and self.training else {}
-    return scan(cell, x, state, steps=steps, valid=valid, reverse=reverse, checkpoint_every=self.checkpoint_every, **drop)
+    p,h,drop = self.recurrent_dropout,state[0],{}
+    if p and self.training:
+        drop = dict(drop_h=channel_mask(h, p), drop_c=channel_mask(h, p))
+    return scan(
+        cell, x, state, steps=steps, valid=valid, reverse=reverse,
+        checkpoint_every=self.checkpoint_every, **drop)
 
 # %% ../nbs/05_layers.ipynb #c22s4
 @patch
 def drop_channels(self:ConvLSTM, x):
     "Drop whole channels of a sequence, the same ones in every frame"
-    return x*channel_mask(x[:,0], self.dropout)[:,None] if self.dropout and self.training else x
+    if not (self.dropout and self.training): return x
+    return x*channel_mask(x[:,0], self.dropout)[:,None]
 
 # %% ../nbs/05_layers.ipynb #c22s5
 def channel_mask(
@@ -180,47 +228,58 @@ def channel_mask(
 @patch
 def check_sequence(self:ConvLSTM, x):
     "Check `x` and bring it to `(B,T,C,*size)`"
-    if not self.in_channels: raise arg_error('x', 'None where `in_channels=0`', type(x).__name__)
-    check_frames(x, 'BTC' if self.batch_first else 'TBC', self.in_channels, self.spatial_dims, self.cells[0].weight_hh)
+    if not self.in_channels:
+        raise arg_error('x', 'None where `in_channels=0`', type(x).__name__)
+    lead = 'BTC' if self.batch_first else 'TBC'
+    check_frames(x, lead, self.in_channels, self.spatial_dims, self.cells[0].weight_hh)
     return x if self.batch_first else x.transpose(0,1)
 
 # %% ../nbs/05_layers.ipynb #c24s1
 @patch
 def like(self:ConvLSTM, x, state):
-    "Batch size and image size, from the input or from the state"
+    "Return batch size and image size, of the input or of the state"
     if x is not None: return x.shape[0],tuple(x.shape[3:])
-    if self.in_channels: raise arg_error('x', 'a tensor; only a layer with `in_channels=0` runs without', None)
+    if self.in_channels:
+        raise arg_error(
+            'x', 'a tensor; only a layer with `in_channels=0` runs without', None)
     if state is None: state = self.carried.value
-    if state is None: raise arg_error('state', 'given where `x` is None, since it says where to start', None)
+    if state is None:
+        raise arg_error(
+            'state', 'given where `x` is None, since it says where to start', None)
     h = _check_state_list(state, self.num_layers*self.directions)[0][0]
-    check_frames(h, 'BC', self.hidden_channels[0], self.spatial_dims, self.cells[0].weight_hh, 'state[0]: h')
+    check_frames(
+        h, 'BC', self.hidden_channels[0], self.spatial_dims, self.cells[0].weight_hh,
+        'state[0]: h')
     return h.shape[0],tuple(h.shape[2:])
 
 # %% ../nbs/05_layers.ipynb #c24s2
 @patch
 def check_steps(self:ConvLSTM, x, steps, batch, lengths):
-    "How many steps to run, and which frames of each sequence are real"
-    if x is None: steps = check_int('steps', steps) if steps is not None else None
-    elif steps is not None and check_int('steps', steps) != x.shape[1]: raise arg_error('steps', f"None or {x.shape[1]}, the frames of `x`", steps)
-    else: steps = x.shape[1]
-    if steps is None: raise arg_error('steps', 'given where `x` is None', None)
+    "Return how many steps to run, and which frames of each sequence are real"
+    frames = None if x is None else x.shape[1]
+    if steps is not None: check_int('steps', steps)
+    elif x is None: raise arg_error('steps', 'given where `x` is None', None)
+    if x is not None and steps not in (None,frames):
+        raise arg_error('steps', f"None or {frames}, the frames of `x`", steps)
+    steps = steps or frames
     if lengths is None: return steps,None
     lengths = check_lengths(lengths, batch, steps)
-    return steps, torch.arange(steps, device='cpu')[None].lt(lengths[:,None]).to(self.cells[0].weight_hh.device)
+    valid = torch.arange(steps, device='cpu')[None].lt(lengths[:,None])
+    return steps,valid.to(self.cells[0].weight_hh.device)
 
 # %% ../nbs/05_layers.ipynb #c24s3
 @patch
 def start(self:ConvLSTM, state, batch, size):
-    "The state of every layer before the first step: given, carried or zero"
+    "Return the state of every layer before the first step: given, carried or zero"
     cells = [cell for l in range(self.num_layers) for cell in self.at(l)]
     if state is None and self.stateful: state = self.carried.get(batch, size)
-    for cell in cells:
-        if cell.peephole=='full' and cell.spatial_size != size:
-            raise arg_error('x', f"of the size {cell.spatial_size} that `peephole='full'` was made for", size)
+    for cell in cells: cell.check_size(size)
     if state is None: return [cell.zero_state(batch, size) for cell in cells]
     state = _check_state_list(state, len(cells))
-    return [check_state(s, (batch,cell.hidden_channels,*size), cell.weight_hh, f"state[{i}]")
-            for i,(s,cell) in enumerate(zip(state, cells))]
+    return [
+        check_state(
+            s, (batch,cell.hidden_channels,*size), cell.weight_hh, f"state[{i}]")
+        for i,(s,cell) in enumerate(zip(state, cells))]
 
 # %% ../nbs/05_layers.ipynb #c24s4
 def _check_state_list(
@@ -229,27 +288,51 @@ def _check_state_list(
 )->list:
     "Check that `state` is a list of `n` pairs"
     want = f"a list of {n} pairs (h,c), one for each layer and direction"
-    if not isinstance(state, (list,tuple)): raise arg_error('state', want, type(state).__name__, error=TypeError)
+    if not isinstance(state, (list,tuple)):
+        raise arg_error('state', want, type(state).__name__, error=TypeError)
     bare = any(isinstance(s, torch.Tensor) for s in state)
-    if len(state) != n or bare: raise arg_error('state', want, _brief(state), 'put the pair into a list, `[(h,c)]`' if bare and n==1 else '')
+    if len(state) != n or bare:
+        hint = 'put the pair into a list, `[(h,c)]`' if bare and n==1 else ''
+        raise arg_error('state', want, _brief(state), hint)
     if any(not isinstance(s, (list,tuple)) or len(s) != 2 for s in state):
-        raise arg_error('state', want, f"a list of {', '.join(map(_brief, state))}", error=TypeError)
-    return state
+        got = f"a list of {', '.join(map(_brief, state))}"
+        raise arg_error('state', want, got, error=TypeError)
+    return list(state)
 
+# %% ../nbs/05_layers.ipynb #c24s4p0
 def check_lengths(
     lengths, # List or CPU tensor of whole numbers, `(B,)`
     batch:int, # Sequences
     steps:int, # Frames of the longest
 )->torch.Tensor: # `(B,)`
     "Check that each length is from 1 to `steps`"
-    if not isinstance(lengths, torch.Tensor):
-        if isinstance(lengths, (str,set,dict)) or not hasattr(lengths, '__iter__'): raise arg_error('lengths', 'a list or a tensor', repr(lengths), error=TypeError)
-        lengths = torch.tensor([check_int('lengths', n, 0) for n in lengths], dtype=torch.int64, device='cpu')
-    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype==torch.bool: raise arg_error('lengths', 'whole numbers', lengths.dtype, error=TypeError)
-    if lengths.device.type != 'cpu': raise arg_error('lengths', 'on the CPU', lengths.device, 'a check of its values would stall the device')
-    if lengths.shape != (batch,): raise arg_error('lengths', f"of shape ({batch},), one for each sequence", f"shape {tuple(lengths.shape)}")
+    lengths = _as_lengths(lengths)
+    if lengths.device.type != 'cpu':
+        raise arg_error(
+            'lengths', 'on the CPU', lengths.device,
+            'a check of its values would stall the device')
+    if lengths.shape != (batch,):
+        raise arg_error(
+            'lengths', f"of shape ({batch},), one for each sequence",
+            f"shape {tuple(lengths.shape)}")
     if torch.compiler.is_compiling(): return lengths # values are not known in a trace
-    if batch and not 1 <= lengths.min() <= lengths.max() <= steps: raise arg_error('lengths', f"from 1 to {steps}, the frames of `x`", lengths.tolist())
+    if batch and not 1 <= lengths.min() <= lengths.max() <= steps:
+        raise arg_error(
+            'lengths', f"from 1 to {steps}, the frames of `x`", lengths.tolist())
+    return lengths
+
+def _as_lengths(lengths):
+    "Read whole numbers as a tensor"
+    if not isinstance(lengths, torch.Tensor):
+        odd = isinstance(lengths, (str,set,dict)) or not hasattr(lengths, '__iter__')
+        if odd:
+            raise arg_error(
+                'lengths', 'a list or a tensor', repr(lengths), error=TypeError)
+        whole = [check_int('lengths', n, 0) for n in lengths]
+        return torch.tensor(whole, dtype=torch.int64, device='cpu')
+    kind = lengths.dtype
+    if kind.is_floating_point or kind.is_complex or kind==torch.bool:
+        raise arg_error('lengths', 'whole numbers', kind, error=TypeError)
     return lengths
 
 # %% ../nbs/05_layers.ipynb #c58
@@ -271,15 +354,27 @@ def _apply(self:ConvLSTM, fn, *args, **kwargs):
 def unroll(self:ConvLSTM,
     x, # One frame, `(B,in_channels,*size)`
     steps:int, # How often to feed it
-    keep:list=None, # Which outputs to return, counted from 0; all if None
-    state:list=None, # One `(h,c)` for each layer; zeros if None
+    # Which outputs to return, counted from 0; all if None
+    keep:list|None=None,
+    state:list|None=None, # One `(h,c)` for each layer; zeros if None
 ): # Output `(B,len(keep),hidden_channels,*size)`, and the state
     "Feed one frame at every one of `steps`"
-    if not self.in_channels: raise arg_error('in_channels', 'at least 1 to feed a frame', 0, 'call the layer itself, `layer(None, state, steps=...)`')
+    if not self.in_channels:
+        raise arg_error(
+            'in_channels', 'at least 1 to feed a frame', 0,
+            'call the layer itself, `layer(None, state, steps=...)`')
     check_frames(x, 'BC', self.in_channels, self.spatial_dims, self.cells[0].weight_hh)
-    steps,dim = check_int('steps', steps), 1 if self.batch_first else 0
-    if keep is not None and not isinstance(keep, (list,tuple,range)): raise arg_error('keep', 'a list of steps', repr(keep), error=TypeError)
-    keep = list(range(steps)) if keep is None else [check_int('keep', k, 0) for k in keep]
-    if not keep or max(keep) >= steps: raise arg_error('keep', f"a list of steps from 0 to {steps-1}", keep)
-    out,state = self(x.unsqueeze(dim).expand(*x.shape[:dim], steps, *x.shape[dim:]), state)
+    keep,dim = _check_keep(keep, check_int('steps', steps)),1 if self.batch_first else 0
+    frames = x.unsqueeze(dim).expand(*x.shape[:dim], steps, *x.shape[dim:])
+    out,state = self(frames, state)
     return out.index_select(dim, torch.tensor(keep, device=out.device)), state
+
+def _check_keep(keep, steps):
+    "Check the steps whose outputs are wanted"
+    if keep is None: return list(range(steps))
+    if not isinstance(keep, (list,tuple,range)):
+        raise arg_error('keep', 'a list of steps', repr(keep), error=TypeError)
+    keep = [check_int('keep', k, 0) for k in keep]
+    if not keep or max(keep) >= steps:
+        raise arg_error('keep', f"a list of steps from 0 to {steps-1}", keep)
+    return keep

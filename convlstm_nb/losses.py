@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from fastcore.meta import delegates
+from fastcore.basics import patch
 from .checks import arg_error, check_choice, check_int
 
 # %% ../nbs/20_losses.ipynb #c9
@@ -46,22 +47,16 @@ def sequence_cross_entropy(
     logits, # Forecast before the sigmoid, `(B,T,C,H,W)`
     target, # What happened, in [0,1], of the same shape; NaN where that is not known
 ): # Scalar: nats per sequence
-    "Binary cross-entropy summed over time, channels and pixels, averaged over sequences (Shi et al., section 4.1)"
+    """Sum the binary cross-entropy over time, channels and pixels, and average it over
+    sequences (Shi et al., section 4.1)"""
     logits,target,seen = observed(logits, target, 'logits')
     bce = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
     return torch.where(seen, bce, 0.).sum()/len(logits)
 
 # %% ../nbs/20_losses.ipynb #c25
-def _leads(weights):
-    "Weights of the lead times, scaled to a mean of 1"
-    w = torch.as_tensor(weights, dtype=torch.float32)
-    if w.dim() != 1 or not (w >= 0).all() or not 0 < w.sum() < torch.inf:
-        raise arg_error(
-            'lead_weights', 'a list of numbers from 0 up, not all 0', weights)
-    return w/w.mean()
-
 class FrameLoss(nn.Module):
-    "A loss between a forecast and its target, with the `output` function that turns the forecast into frames"
+    """A loss between a forecast and its target, with the `output` function that turns
+    the forecast into frames"""
     output = 'identity'
     def __init__(self,
         # 'mean' over all pixels that were seen, 'sum', or 'none' to keep each pixel's
@@ -93,18 +88,32 @@ class FrameLoss(nn.Module):
 
     def counts(self, seen): return seen # where there is an error to count
     def decodes(self, frames): return frames
-    def activation(self, pred):
-        return (
-            pred.to(torch.promote_types(pred.dtype, torch.float32)).sigmoid()
-            if self.output == 'sigmoid' else pred)
 
-    def leads(self, error):
-        w = self.lead_weights
-        if len(w) != error.shape[1]:
-            raise arg_error(
-                'lead_weights', f"one number for each of the {error.shape[1]} frames",
-                len(w))
-        return w.to(error.device).view(1, -1, *[1]*(error.dim()-2))
+# %% ../nbs/20_losses.ipynb #c25p1
+@patch
+def activation(self:FrameLoss, pred):
+    return (
+        pred.to(torch.promote_types(pred.dtype, torch.float32)).sigmoid()
+        if self.output == 'sigmoid' else pred)
+
+# %% ../nbs/20_losses.ipynb #c25p2
+@patch
+def leads(self:FrameLoss, error):
+    w = self.lead_weights
+    if len(w) != error.shape[1]:
+        raise arg_error(
+            'lead_weights', f"one number for each of the {error.shape[1]} frames",
+            len(w))
+    return w.to(error.device).view(1, -1, *[1]*(error.dim()-2))
+
+# %% ../nbs/20_losses.ipynb #c25p0
+def _leads(weights):
+    "Weights of the lead times, scaled to a mean of 1"
+    w = torch.as_tensor(weights, dtype=torch.float32)
+    if w.dim() != 1 or not (w >= 0).all() or not 0 < w.sum() < torch.inf:
+        raise arg_error(
+            'lead_weights', 'a list of numbers from 0 up, not all 0', weights)
+    return w/w.mean()
 
 # %% ../nbs/20_losses.ipynb #c27
 class FrameBCE(FrameLoss):
@@ -151,7 +160,8 @@ class FrameFocal(FrameLoss):
 
 # %% ../nbs/20_losses.ipynb #c40
 class BalancedWeight:
-    "How much a pixel counts, by the thresholds that its target reaches (Shi et al. 2017, section 3.2)"
+    """How much a pixel counts, by the thresholds that its target reaches (Shi et al.
+    2017, section 3.2)"""
     def __init__(self,
         thresholds=(2,5,10,30), # In physical units, ascending; mm/h here
         # Below the first threshold, from the first on, from the second on, ...
@@ -178,10 +188,12 @@ class BalancedWeight:
 
 # %% ../nbs/20_losses.ipynb #c47
 def _blur(x, window, sigma=1.5):
-    "Mean over each window that fits, weighted by a Gaussian: `(N,H,W)` -> `(N,H-window+1,W-window+1)`"
-    def weights(n): # (n,n-window+1): a column for each window; a product of matrices is several times faster than a convolution of one channel
-        at = torch.arange(n, device=x.device, dtype=x.dtype)[:, None] - torch.arange(
-            n - window + 1, device=x.device)
+    """Average over each window that fits, weighted by a Gaussian: `(N,H,W)` ->
+    `(N,H-window+1,W-window+1)`"""
+    # a product of matrices is several times faster than a convolution of one channel
+    def weights(n): # (n,n-window+1): a column for each window
+        pixels = torch.arange(n, device=x.device, dtype=x.dtype)
+        at = pixels[:,None] - torch.arange(n-window+1, device=x.device)
         g  = torch.exp(-.5*((at-(window-1)/2)/sigma)**2)*((0<=at) & (at<window))
         return g/g.sum(0)
     return weights(x.shape[-2]).T @ x @ weights(x.shape[-1])

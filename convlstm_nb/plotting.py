@@ -211,19 +211,7 @@ def show_maps(
     limits:tuple=None, # Ends of the colour scale; smallest and largest by default
 ): # The figure
     "Draw frames as maps side by side"
-    def array(a):
-        if isinstance(a, torch.Tensor): a = a.detach().double().cpu()
-        return np.asarray(a, float)
-    frames,lat,lon = map(array, (frames, lat, lon))
-    if frames.ndim==2: frames = frames[None]
-    if frames.ndim != 3:
-        raise arg_error('frames', '(H,W) or (T,H,W)', f"shape {frames.shape}")
-    h,w = frames.shape[1:]
-    for name,a,n in ('lat',lat,h),('lon',lon,w):
-        if a.shape not in ((n,), (h, w)):
-            raise arg_error(name, f"of shape {(n,)} or {(h, w)}", f"shape {a.shape}")
-    if titles is not None and len(titles) != len(frames):
-        raise arg_error('titles', f"{len(frames)}, one for each map", len(titles))
+    frames,lat,lon = _check_maps(frames, lat, lon, titles)
     lo,hi  = limits or _grey_limits(frames)
     aspect = 1/max(math.cos(math.radians(np.abs(lat).mean())), .1)
     shape  = np.ptp(lat)*aspect/max(np.ptp(lon), 1e-9)
@@ -242,6 +230,24 @@ def show_maps(
             if np.isnan(frame).any(): ax.patch.set(**_HATCH)
         fig.colorbar(mesh, ax=axs[0].tolist(), label=units, shrink=.9)
     return fig
+
+# %% ../nbs/23_plotting.ipynb #c45p0
+def _check_maps(frames, lat, lon, titles):
+    "Read frames and coordinates as arrays, and check that they fit"
+    def array(a):
+        if isinstance(a, torch.Tensor): a = a.detach().double().cpu()
+        return np.asarray(a, float)
+    frames,lat,lon = map(array, (frames, lat, lon))
+    if frames.ndim==2: frames = frames[None]
+    if frames.ndim != 3:
+        raise arg_error('frames', '(H,W) or (T,H,W)', f"shape {frames.shape}")
+    h,w = frames.shape[1:]
+    for name,a,n in ('lat',lat,h),('lon',lon,w):
+        if a.shape not in ((n,), (h, w)):
+            raise arg_error(name, f"of shape {(n,)} or {(h, w)}", f"shape {a.shape}")
+    if titles is not None and len(titles) != len(frames):
+        raise arg_error('titles', f"{len(frames)}, one for each map", len(titles))
+    return frames,lat,lon
 
 # %% ../nbs/23_plotting.ipynb #c49
 def plot_lead_times(
@@ -322,7 +328,8 @@ def animate_forecast(
     fps:float=4,   # Frames a second
     channel:int=None, # Which channel, in those that have several
 )->Path: # `path`
-    "Write an animation: truth and forecast side by side, with the input before them, again and again"
+    """Write an animation: truth and forecast side by side, with the input before them,
+    again and again"""
     path = Path(path)
     write = _WRITERS.get(path.suffix.lower())
     if not write: raise arg_error('path', f"a name in {', '.join(_WRITERS)}", path.name)
@@ -343,6 +350,7 @@ def animate_forecast(
     with atomic_path(path) as part: write(images, part, fps)
     return path
 
+# %% ../nbs/23_plotting.ipynb #c62p0
 def _side_by_side(panels, gap=4):
     w,h = panels[0].size
     row = Image.new('P', (len(panels)*(w+gap)-gap, h), _entry['paper'])
@@ -350,12 +358,14 @@ def _side_by_side(panels, gap=4):
     row.putpalette(_palette())
     return row
 
+# %% ../nbs/23_plotting.ipynb #c62p1
 def _write_gif(images, path, fps):
     first,*rest = images
     first.save(
         path, 'GIF', save_all=True, append_images=rest, loop=0,
         duration=round(1000/fps))
 
+# %% ../nbs/23_plotting.ipynb #c62p2
 def _write_with(writer, images, path):
     "Write with one of matplotlib's own writers, pixel for pixel"
     fig = plt.figure(figsize=[n/100 for n in images[0].size], dpi=100)
@@ -367,6 +377,7 @@ def _write_with(writer, images, path):
                 writer.grab_frame()
     finally: plt.close(fig)
 
+# %% ../nbs/23_plotting.ipynb #c62p3
 _ICONS = {
     'minus': '–', 'fast-backward': '|◀', 'step-backward': '◁',
     'play fa-flip-horizontal': '◀', 'pause': '| |', 'play': '▶', 'step-forward': '▷',
@@ -380,6 +391,7 @@ def _write_html(images, path, fps):
     page = re.sub(r'<i class="fa fa-([^"]*)"></i>', lambda m: _ICONS[m[1]], page)
     path.write_text('<meta charset="utf-8">' + page, encoding='utf-8')
 
+# %% ../nbs/23_plotting.ipynb #c62p4
 def _write_mp4(images, path, fps):
     if not animation.FFMpegWriter.isAvailable():
         raise RuntimeError("ffmpeg writes .mp4 files, and is not installed")

@@ -8,14 +8,14 @@ __all__ = ['scan_loop', 'scan_fast', 'scan', 'loop_reason', 'scan_form']
 # %% ../nbs/04_scan.ipynb #c8
 import types
 from contextlib import contextmanager
-import torch, torch.nn.functional as F
+import torch
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
-from fastcore.basics import patch
 from .checks import check_choice, check_int
-from .cell import CONV, GROUPS, ConvLSTMCell, check_room, same_conv, same_padding
-from .kernels import GateParams, TritonGates, choose_gates, gates
+from .cell import GROUPS, ConvLSTMCell, check_room, same_conv, same_padding
+from .kernels import choose_gates
+from .steps import _Steps, _channels_last, _gate_params, _image, _parts, _rows
 
 # %% ../nbs/04_scan.ipynb #c11
 def scan_loop(
@@ -94,202 +94,6 @@ def _is_custom(
     compiled = cell._compiled_call_impl is not None
     return hooked or compiled or not all(_is_own(cell, m) for m in _METHODS)
 
-# %% ../nbs/04_scan.ipynb #c23
-class _Steps:
-    "The steps of one scan, forwards and backwards"
-    def __init__(self, x, zx, h, c, weight_hh, weight_ih, bias, norm_weight, ci, cf, co,
-                 valid, drop_h, drop_c, groups, padding_mode, steps, every, dtype,
-                 form=None, gates=None, autograd=True):
-        self.B,self.n,*self.size = h.shape
-        self.x,self.zx,self.steps,self.every,self.dtype = x,zx,steps,every,dtype
-        self.dims,self.kernel,self.padding_mode = len(self.size),weight_hh.shape[2:],padding_mode
-        self.h,self.c = self.rows(h),self.rows(c)
-        self.read     = 0 if x is None else x.shape[2]
-        pad = -(self.n+self.read) % 8 if h.is_cuda else 0 # tensor cores like multiples of 8
-        weight = weight_hh if x is None else torch.cat([weight_hh,weight_ih], 1)
-        if pad: weight = F.pad(weight, (0,0)*self.dims + (0,pad))
-        self.weight = _channels_last(weight.to(dtype))
-        make = choose_gates(self.c, steps, form, autograd)
-        own  = bool(groups) or make.adds_bias
-        self.bias = None if own or bias is None else bias.to(dtype)
-        ci,cf,co = (None if p is None else p.flatten(1)[...,None] for p in (ci,cf,co))
-        drop_h,drop_c = (None if d is None else d.flatten(1)[...,None,None] for d in (drop_h,drop_c))
-        self.drop_h = None if drop_h is None else drop_h[:,None,:,0,0]
-        params      = GateParams(bias if own else None, norm_weight, ci, cf, co, drop_h, drop_c, groups)
-        self.gates  = gates or make(params, self.c)
-        self.valid  = [None]*steps
-        if valid is not None: self.valid = valid.t().contiguous()[...,None,None,None]
-        pixels = max(self.B*self.c.shape[1], 1)
-        # steps that are read and learnt from at once: few, since each takes memory
-        self.group = min(2**22//(4*self.n*pixels), steps//2) if h.is_cuda else min(2**14//pixels, steps//8)
-        self.group = 1 if every else max(self.group, 1)
-
-    def rows(self, image): # (…,C,*size) -> (…,P,C)
-        return image.movedim(-1-self.dims, -1).flatten(-1-self.dims, -2).contiguous()
-
-    def image(self, rows): # and back, as a view
-        return rows.unflatten(-2, self.size).movedim(-1, -1-self.dims)
-
-def _channels_last(t): return t.movedim(1, -1).contiguous().movedim(-1, 1)
-
-# %% ../nbs/04_scan.ipynb #c25
-@patch
-def make_seen(self:_Steps, count):
-    "Make room for what the convolution reads at `count` steps"
-    width = self.weight.shape[1]
-    new = torch.empty if width==self.n+self.read else torch.zeros
-    return new(count, *self.c.shape[:2], width, dtype=self.dtype, device=self.c.device)
-
-# %% ../nbs/04_scan.ipynb #c25s1
-@patch
-def put_frames(self:_Steps, seen, first):
-    "Write the frames from step `first` on"
-    if self.x is None: return
-    frames = self.x[:,first:first+len(seen)].transpose(0, 1)
-    self.image(seen)[:,:,self.n:self.n+self.read].copy_(frames)
-
-# %% ../nbs/04_scan.ipynb #c25s2
-@patch
-def put_state(self:_Steps, seen, h):
-    "Write hidden states, with their dropout"
-    seen[...,:self.n].copy_(h if self.drop_h is None else h*self.drop_h)
-
-# %% ../nbs/04_scan.ipynb #c26
-@patch
-def conv(self:_Steps, seen):
-    "Convolve what is seen at one step"
-    z = CONV[self.dims](self.pad(self.image(seen)), self.weight, self.bias, padding=self.margin())
-    return self.rows(z)
-
-# %% ../nbs/04_scan.ipynb #c26s1
-@patch
-def pad(self:_Steps, image):
-    "Pad an image, unless the convolution does it with zeros"
-    if self.padding_mode=='zeros': return image
-    return F.pad(image, [k//2 for k in reversed(self.kernel) for _ in 'ab'], self.padding_mode)
-
-# %% ../nbs/04_scan.ipynb #c26s2
-@patch
-def margin(self:_Steps):
-    "Pixels of zeros that the convolution adds on each side"
-    return [k//2 if self.padding_mode=='zeros' else 0 for k in self.kernel]
-
-# %% ../nbs/04_scan.ipynb #c28
-@patch
-def advance(self:_Steps, part, h, c, place, keep):
-    "Run over the steps in `part`, writing each hidden state to `place(k)`"
-    seen = self.make_seen(min(self.group, len(part)))
-    self.put_state(seen[0], h)
-    cs,kept = [],[]
-    for k in part:
-        j = (k-part[0]) % len(seen)
-        if j==0: self.put_frames(seen[:part[-1]+1-k], k)
-        z = self.conv(seen[j])
-        if self.zx is not None: z += self.rows(self.zx[:,k])
-        new,slot = place(k),seen[(j+1) % len(seen)][...,:self.n]
-        c,what = self.gates.forward(z, c, h, self.valid[k], new, slot, keep)
-        h = new
-        cs.append(c)
-        kept.append(what)
-    return cs,kept
-
-# %% ../nbs/04_scan.ipynb #c28s1
-def _parts(steps, every):
-    "Steps between which the memory is kept; all of them together if `every` is 0"
-    every = every or steps
-    return [range(k, min(k+every, steps)) for k in range(0, steps, every)]
-
-# %% ../nbs/04_scan.ipynb #c28s2
-@patch
-def forward(self:_Steps, keep):
-    "Return all outputs `(T,B,P,n)`, memories, and what the gates keep for each step"
-    out = torch.empty(self.steps, *self.c.shape, dtype=self.dtype, device=self.c.device)
-    cs,kept,h,c = [],[],self.h,self.c
-    keep_all = keep and not self.every
-    for part in _parts(self.steps, self.every):
-        new,what = self.advance(part, h, c, out.__getitem__, keep_all)
-        h,c = out[part[-1]],new[-1]
-        cs += new if keep_all else [c]
-        if keep_all: kept += what
-    return out,cs,kept
-
-# %% ../nbs/04_scan.ipynb #c30
-@patch
-def backward(self:_Steps, out, cs, kept, dout, dh, dc, needs):
-    "Return the gradients of what the scan was given, in its order"
-    self.gates.reset()
-    n,dims = self.n,range(2, 2+self.dims)
-    turned = _channels_last(self.weight.transpose(0, 1).flip(*dims))
-    dx,dzx = (torch.empty_like(t) if need else None for t,need in zip((self.x,self.zx), needs))
-    dslot = torch.zeros_like(self.h, dtype=self.dtype)
-    dout = [dslot]*self.steps if dout is None else [*dout.contiguous()]
-    if dh is not None: dout[-1] = dout[-1] + self.rows(dh).to(self.dtype)
-    dc = torch.zeros_like(self.c) if dc is None else self.rows(dc).clone()
-    room,seen,total,hold = [None],self.make_seen(self.group),None,None
-    if self.group > 1 or self.gates.needs_room:
-        room = out.new_empty(self.group, *self.c.shape[:2], 4*n)
-    before = lambda k: out[k-1] if k else self.h
-    for p,part in reversed([*enumerate(_parts(self.steps, self.every))]):
-        c = [self.c,*cs][p:] if self.every else [self.c,*cs]
-        if self.every:
-            fresh = lambda k: torch.empty_like(self.h, dtype=self.dtype)
-            again,kept = self.advance(part, before(part[0]), c[0], fresh, True)
-            c = [c[0],*again]
-        for k in reversed(part):
-            i,j = k-part[0],k % self.group
-            dz,dc,hold = self.gates.backward(
-                kept[i], c[i], before(k), c[i+1], self.valid[k], dout[k], dslot, hold, dc, room[j])
-            if self.every: kept[i] = None # free it
-            if k or needs[2]: dslot = self.input_grad(dz, turned[:n])
-            if dzx is not None: dzx[:,k].copy_(self.image(dz))
-            if self.group==1: group = dz[None]
-            else:
-                if dz.data_ptr() != room[j].data_ptr(): room[j].copy_(dz)
-                group = room[:min(self.group, self.steps-k)]
-            if j: continue
-            count = len(group)
-            self.put_frames(seen[:count], k)
-            self.put_state(seen[0], before(k))
-            self.put_state(seen[1:count], out[k:k+count-1])
-            total = self.weight_grad(group, seen[:count], total)
-            if dx is not None:
-                d = self.input_grad(group.flatten(0, 1), turned[n:n+self.read])
-                dx[:,k:k+count].copy_(self.image(d).unflatten(0, (count,-1)).transpose(0, 1))
-    if self.drop_h is not None: dslot = dslot*self.drop_h
-    if hold is not None: dslot = dslot + hold
-    (dw,db),found = total,self.gates.grads
-    if self.bias is None: db = found.get('bias')
-    others = [found.get(k) for k in ('norm_weight','ci','cf','co')]
-    d_hh,d_ih = dw[:,:n],dw[:,n:n+self.read] if self.read else None
-    return dx,dzx,self.image(dslot),self.image(dc),d_hh,d_ih,db,*others
-
-# %% ../nbs/04_scan.ipynb #c31
-@patch
-def input_grad(self:_Steps, dz, turned):
-    "Carry a gradient back through the convolution, to the state or to frames"
-    zeros = self.padding_mode=='zeros'
-    d = CONV[self.dims](self.image(dz), turned, padding=[k//2 if zeros else k-1 for k in self.kernel])
-    if not zeros: # what was padded came from inside
-        for axis,(k,s) in enumerate(zip(self.kernel, self.size), 2):
-            index = torch.arange(s, dtype=torch.float, device=d.device)[None,None]
-            index = F.pad(index, (k//2,k//2), self.padding_mode)[0,0].long()
-            shape = [*d.shape[:axis],s,*d.shape[axis+1:]]
-            d = d.new_zeros(shape).index_add(axis, index, d)
-    return self.rows(d)
-
-# %% ../nbs/04_scan.ipynb #c31s1
-@patch
-def weight_grad(self:_Steps, dz, seen, total):
-    "Add the gradients of weight and bias over a group of steps to `total`"
-    dz,seen = self.image(dz.flatten(0, 1)),self.pad(self.image(seen.flatten(0, 1)))
-    ones,zero = [1]*self.dims,[0]*self.dims
-    wanted = [False,True,self.bias is not None]
-    _,*new = torch.ops.aten.convolution_backward(
-        dz, seen, self.weight, [4*self.n], ones, self.margin(), ones, False, zero, 1, wanted)
-    new = [g.to(torch.promote_types(g.dtype, torch.float32)) if w else None for g,w in zip(new, wanted[1:])]
-    if total is None: return new
-    return [g if t is None else t.add_(g) for t,g in zip(total, new)]
-
 # %% ../nbs/04_scan.ipynb #c33
 _N_TENSORS,_N_TRAINED = 14,11 # tensors among the arguments, and those that may need gradients
 
@@ -302,6 +106,14 @@ def _as_is(t):
 def _last(steps, out, cs, h):
     return steps.image(out[-1]).to(h.dtype, copy=True),steps.image(cs[-1]).clone()
 
+def _is_batched(grad): # by `vmap`, or for `is_grads_batched`
+    return grad is not None and 'Batched' in str(torch._C._dispatch_keys(grad))
+
+def _shaped(found, args, needs):
+    return [g.reshape(t.shape) if need and g is not None else None
+            for g,t,need in zip(found, args, needs)]
+
+# %% ../nbs/04_scan.ipynb #c33p0
 class _Scan(torch.autograd.Function):
     "A scan with a backward pass of its own"
     @staticmethod
@@ -325,15 +137,9 @@ class _Scan(torch.autograd.Function):
         else:
             cs,flat = states[:m],states[m:]
             kept = [flat[k*len(flat)//n:(k+1)*len(flat)//n] for k in range(n)]
-            with _as_is(out): found = _Steps(*args, ctx.gates).backward(out, cs, kept, *grads, needs)
+            with _as_is(out):
+                found = _Steps(*args, ctx.gates).backward(out, cs, kept, *grads, needs)
         return *_shaped(found, args, needs),*[None]*(len(args)-_N_TRAINED)
-
-def _is_batched(grad): # by `vmap`, or for `is_grads_batched`
-    return grad is not None and 'Batched' in str(torch._C._dispatch_keys(grad))
-
-def _shaped(found, args, needs):
-    return [g.reshape(t.shape) if need and g is not None else None
-            for g,t,need in zip(found, args, needs)]
 
 # %% ../nbs/04_scan.ipynb #c34
 def _grads_of_loop(args, grads, needs):
@@ -348,7 +154,9 @@ def _grads_of_loop(args, grads, needs):
             weight_ih=weight_ih, weight_hh=weight_hh, bias=bias, norm_weight=norm_weight,
             weight_ci=ci, weight_cf=cf, weight_co=co, padding_mode=padding_mode,
             norm={g:k for k,g in GROUPS.items()}.get(groups), dilation=(1,)*(h.dim()-2))
-        out,last = scan_loop(cell, x if zx is None else zx, (h,c), [range(steps)], *args[_N_TRAINED:_N_TENSORS])
+        frames = x if zx is None else zx
+        out,last = scan_loop(
+            cell, frames, (h,c), [range(steps)], *args[_N_TRAINED:_N_TENSORS])
         rows  = out.to(dtype).transpose(0, 1).movedim(2, -1).flatten(2, -2)
         made,given = zip(*((m,g) for m,g in zip((rows,*last), grads) if g is not None))
         wanted = [t for t,need in zip(inputs, needs) if need]
@@ -362,10 +170,11 @@ class _Borrowed(types.SimpleNamespace):
     def read(self, x): return x if self.weight_ih is None else ConvLSTMCell.read(self, x)
 
 # %% ../nbs/04_scan.ipynb #c36
-_SCHEMA = ('Tensor? x, Tensor? zx, Tensor h, Tensor c, Tensor weight_hh, Tensor? weight_ih, Tensor? bias, '
-           'Tensor? norm_weight, Tensor? ci, Tensor? cf, Tensor? co, Tensor? valid, '
-           'Tensor? drop_h, Tensor? drop_c, int groups, str padding_mode, int steps, '
-           'int every, ScalarType dtype')
+_SCHEMA = (
+    'Tensor? x, Tensor? zx, Tensor h, Tensor c, Tensor weight_hh, Tensor? weight_ih, '
+    'Tensor? bias, Tensor? norm_weight, Tensor? ci, Tensor? cf, Tensor? co, '
+    'Tensor? valid, Tensor? drop_h, Tensor? drop_c, int groups, str padding_mode, '
+    'int steps, int every, ScalarType dtype')
 
 @torch.library.custom_op(
     'convlstm_nb::scan', mutates_args=(), schema=f'({_SCHEMA}, bool keep) -> Tensor[]')
@@ -409,7 +218,8 @@ def _(*args):
 def _setup(ctx, inputs, output):
     steps,every,_,keep = inputs[16:]
     ctx.save_for_backward(*inputs[:_N_TENSORS], output[0], *output[3:])
-    ctx.rest,ctx.count = inputs[_N_TENSORS:-1],steps if keep and not every else len(_parts(steps, every))
+    ctx.rest = inputs[_N_TENSORS:-1]
+    ctx.count = steps if keep and not every else len(_parts(steps, every))
     ctx.needs = [t is not None and t.requires_grad for t in inputs[:_N_TRAINED]]
 
 def _grad(ctx, grads):
@@ -434,8 +244,6 @@ def _(*args, **kwargs): return _flops(*args)
 def _(*args, **kwargs): return 2*_flops(*args) # for what was read, and for the weights
 
 # %% ../nbs/04_scan.ipynb #c40
-_form = None # what `scan_form` asks for
-
 def scan_fast(
     cell:ConvLSTMCell, # The cell
     x, # Frames, prepared, `(B,T,in_channels,*size)`; None in a cell without input
@@ -447,58 +255,41 @@ def scan_fast(
     drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
 ): # As `scan_loop`
     "Run `cell` at the speed of its convolutions"
-    w,(h,c),size = cell.weight_hh,state,state[0].shape[2:]
-    compiling = torch.compiler.is_compiling()
+    (h,c),compiling = state,torch.compiler.is_compiling()
     if not compiling: # a subclass such as fastai's would be asked at every operator
         x,h,c = (None if t is None else t.as_subclass(torch.Tensor) for t in (x,h,c))
-    same = cell.kernel_size==cell.hidden_kernel_size and set(cell.dilation)=={1}
-    together,zx = x is not None and same,None # one convolution reads frame and state
-    if x is not None and not together: zx = cell.read(x.flatten(0,1)).unflatten(0, x.shape[:2])
-    dtype = _compute_dtype(w)
     if cell.padding_mode in ('reflect','circular'):
-        pads = same_padding(cell.hidden_kernel_size, (1,)*len(size))
+        pads = same_padding(cell.hidden_kernel_size, (1,)*cell.spatial_dims)
         check_room(h, pads, cell.padding_mode)
-    way = _one_frame(h, w) if steps==1 and not compiling and not torch.is_grad_enabled() else 'long'
-    if way=='short': return _one_step(cell, x, (h,c), valid, drop_h, drop_c, together, zx, dtype)
+    dtype,way = _compute_dtype(cell.weight_hh),'long'
+    if steps==1 and not compiling and not torch.is_grad_enabled():
+        way = _one_frame(h, cell.weight_hh)
     if way=='loop':
         out,last = scan_loop(cell, x, (h,c), [range(1)], valid, drop_h, drop_c)
         return out.to(dtype),last
-    args = (x if together else None, zx, h, c,
-            w, cell.weight_ih if together else None, cell.bias, cell.norm_weight,
-            cell.weight_ci, cell.weight_cf, cell.weight_co, valid, drop_h, drop_c,
-            GROUPS.get(cell.norm, 0), cell.padding_mode, steps, every, dtype)
+    args = (
+        *_operands(cell, x, h, c), valid, drop_h, drop_c, GROUPS.get(cell.norm, 0),
+        cell.padding_mode, steps, every, dtype)
+    if way=='short': return _one_step(*args)
     if compiling:
         trained = any(t is not None and t.requires_grad for t in args[:_N_TRAINED])
-        out,h,c,*_ = torch.ops.convlstm_nb.scan(*args, torch.is_grad_enabled() and trained)
+        keep = torch.is_grad_enabled() and trained
+        out,h,c,*_ = torch.ops.convlstm_nb.scan(*args, keep)
     else: out,h,c = _Scan.apply(*args, _form)
-    return out.unflatten(2, size).movedim(-1, 2).transpose(0, 1),(h,c)
+    return _image(out, h.shape[2:]).transpose(0, 1),(h,c)
 
-def _one_frame(h, w): # the fastest way; joining large weights takes longer than it gains
-    return 'short' if h.is_cuda else 'loop' if w.numel() > h.numel() else 'long'
+# %% ../nbs/04_scan.ipynb #c40p0
+_form = None # what `scan_form` asks for
 
-def _one_step(cell, x, state, valid, drop_h, drop_c, together, zx, dtype):
-    "Advance by one frame without gradients, in as few operators as it takes"
-    (h,c),w,groups = state,cell.weight_hh,GROUPS.get(cell.norm, 0)
-    seen = h if drop_h is None else h*drop_h
-    if together: seen,w = torch.cat([seen,x[:,0]], 1),torch.cat([w,cell.weight_ih], 1)
-    make = choose_gates(c, 1, _form)
-    own  = bool(groups) or make.adds_bias
-    z = same_conv(_channels_last(seen), w, None if own else cell.bias, None, cell.padding_mode)
-    if zx is not None: z = z + zx[:,0]
-    peepholes = cell.weight_ci,cell.weight_cf,cell.weight_co
-    if valid is not None: valid = valid.view(-1, *[1]*(h.dim()-1)).contiguous()
-    params = cell.bias if own else None,cell.norm_weight
-    if make is not TritonGates:
-        new_h,new_c = gates(z, c, h, valid, GateParams(*params, *peepholes, None, drop_c, groups))
-        return new_h.to(dtype)[:,None],(new_h.to(h.dtype),new_c.to(c.dtype))
-    flat = [None if p is None else p.flatten(1)[...,None] for p in peepholes]
-    z,c,h = (t.movedim(1, -1).flatten(1, -2).contiguous() for t in (z,c,h))
-    out,unread = (torch.empty_like(c, dtype=dtype) for _ in 'hu')
-    with torch.cuda.device(h.device if h.is_cuda else -1):
-        forms = TritonGates(GateParams(*params, *flat, None, drop_c, groups), c)
-        c,_ = forms.forward(z, c, h, valid, out, unread, False)
-    out,new_c = (t.unflatten(1, state[0].shape[2:]).movedim(-1, 1) for t in (out,c))
-    return out[:,None],(out.to(h.dtype),new_c)
+def _operands(cell, x, h, c):
+    "Return the tensors of a scan that may need gradients, in its order"
+    same = cell.kernel_size==cell.hidden_kernel_size and set(cell.dilation)=={1}
+    zx,weight_ih = None,cell.weight_ih if same else None
+    if x is not None and not same: # two convolutions read the frame and the state
+        x,zx = None,cell.read(x.flatten(0,1)).unflatten(0, x.shape[:2])
+    return (
+        x, zx, h, c, cell.weight_hh, weight_ih, cell.bias, cell.norm_weight,
+        cell.weight_ci, cell.weight_cf, cell.weight_co)
 
 def _compute_dtype(w):
     "Return the dtype in which autocast convolves with `w`, or that of `w`"
@@ -506,23 +297,50 @@ def _compute_dtype(w):
     if w.dtype==torch.float64 or not torch.amp.is_autocast_available(device): return w.dtype
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else w.dtype
 
+# %% ../nbs/04_scan.ipynb #c40p1
+def _one_frame(h, w): # the fastest way; joining large weights takes longer than it gains
+    return 'short' if h.is_cuda else 'loop' if w.numel() > h.numel() else 'long'
+
+def _one_step(x, zx, h, c, weight, weight_ih, bias, norm_weight, ci, cf, co,
+              valid, drop_h, drop_c, groups, padding_mode, steps, every, dtype):
+    "Advance by one frame without gradients, in as few operators as it takes"
+    size,seen = h.shape[2:],h if drop_h is None else h*drop_h
+    if x is not None:
+        seen,weight = torch.cat([seen,x[:,0]], 1),torch.cat([weight,weight_ih], 1)
+    make = choose_gates(c, 1, _form)
+    own  = bool(groups) or make.adds_bias
+    z = same_conv(_channels_last(seen), weight, None if own else bias, None, padding_mode)
+    if zx is not None: z = z + zx[:,0]
+    if valid is not None: valid = valid[...,None,None].contiguous()
+    params = _gate_params(
+        bias if own else None, norm_weight, ci, cf, co, None, drop_c, groups)
+    z,old_h,c = (_rows(t, len(size)) for t in (z,h,c))
+    out,unread = (torch.empty_like(c, dtype=dtype) for _ in 'ou')
+    with _as_is(c):
+        new_c,_ = make(params, c).forward(z, c, old_h, valid, out, unread, False)
+    out,new_c = _image(out, size),_image(new_c, size)
+    return out[:,None],(out.to(h.dtype, copy=True),new_c)
+
 # %% ../nbs/04_scan.ipynb #c41
 def scan(
     cell:ConvLSTMCell, # The cell
     x, # Frames, `(B,T,in_channels,*size)`; None in a cell without input
     state, # `(h,c)` before the first step
     *,
-    steps:int=None, # Number of steps, where there is no input
+    steps:int|None=None, # Number of steps, where there is no input
     valid=None, # Which frames are real, bool `(B,T)`; None for all
     reverse:bool=False, # Run from the last frame to the first?
     drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
     drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
-    checkpoint_every:int=None, # Keep the memory every so many steps, and compute the rest again; None to keep all
+    # Keep the memory every so many steps, and compute the rest again; None to keep all
+    checkpoint_every:int|None=None,
 ): # Hidden states `(B,T,hidden_channels,*size)`, and the last `(h,c)`
     "Run `cell` over time"
     if x is not None: x = _prepare_frames(cell, x, valid)
     steps = steps if x is None else x.shape[1]
-    every = 0 if checkpoint_every is None else check_int('checkpoint_every', checkpoint_every)
+    every = 0
+    if checkpoint_every is not None:
+        every = check_int('checkpoint_every', checkpoint_every)
     turn  = lambda t: t.flip(1) if reverse and t is not None else t
     frames,real = turn(x),turn(valid)
     if loop_reason(cell, x, state):
@@ -547,7 +365,8 @@ def loop_reason(
         return 'an exported program must run without this library'
     if cell.weight_hh.is_meta: return 'on the meta device there is nothing to compute'
     if torch.compiler.is_compiling(): return ''
-    if torch._C._are_functorch_transforms_active(): return 'a transform of `torch.func` is active'
+    if torch._C._are_functorch_transforms_active():
+        return 'a transform of `torch.func` is active'
     if forward_ad._current_level >= 0: return 'forward-mode derivatives are asked for'
     given = [t for t in (x, cell.weight_hh, *state) if t is not None]
     plain = torch.Tensor.__torch_dispatch__

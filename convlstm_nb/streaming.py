@@ -8,6 +8,7 @@ __all__ = ['StreamingForecast']
 # %% ../nbs/62_streaming.ipynb #c3
 import threading
 import torch
+from fastcore.basics import patch
 from .checks import (
     check_state, check_tensor, check_bool, arg_error, check_int)
 from .layers import ConvLSTM
@@ -34,67 +35,79 @@ class StreamingForecast:
         self.horizon,self.mask = check_int('horizon', horizon),check_bool('mask', mask)
         self.lock,self.state = threading.Lock(),None
 
-    @torch.no_grad()
-    def __call__(self,
-        # `(C,H,W)`, or `(B,C,H,W)` for several streams; a tensor or an array, NaN where
-        # something is missing
-        frame,
-        horizon:int=None, # Frames to forecast; as told at first if None
-        # Of this frame and of those ahead, `(1+horizon,covariates,H,W)` or
-        # `(B,1+horizon,…)`, or a map `(covariates,H,W)`
-        covariates=None,
-    )->torch.Tensor: # `(horizon,C,H,W)` or `(B,horizon,C,H,W)`, on the CPU
-        "Take in the next frame, and forecast those that follow"
-        x,one = self.prepare(frame)
-        if covariates is not None:
-            covariates = torch.as_tensor(covariates).to(x)
-            if covariates.dim()==4: covariates = covariates[None]
-        with self.lock:
-            y, self.state = self.model.advance(
-                x, self.state, self.horizon if horizon is None else horizon, covariates)
-        y = OUTPUTS[self.model.output](y).cpu()
-        if self.scaling is not None: y = self.scaling.inverse(y)
-        return y[0] if one else y
+# %% ../nbs/62_streaming.ipynb #c6p0
+@patch
+@torch.no_grad()
+def __call__(self:StreamingForecast,
+    # `(C,H,W)`, or `(B,C,H,W)` for several streams; a tensor or an array, NaN where
+    # something is missing
+    frame,
+    horizon:int=None, # Frames to forecast; as told at first if None
+    # Of this frame and of those ahead, `(1+horizon,covariates,H,W)` or
+    # `(B,1+horizon,…)`, or a map `(covariates,H,W)`
+    covariates=None,
+)->torch.Tensor: # `(horizon,C,H,W)` or `(B,horizon,C,H,W)`, on the CPU
+    "Take in the next frame, and forecast those that follow"
+    x,one = self.prepare(frame)
+    if covariates is not None:
+        covariates = torch.as_tensor(covariates).to(x)
+        if covariates.dim()==4: covariates = covariates[None]
+    with self.lock:
+        y, self.state = self.model.advance(
+            x, self.state, self.horizon if horizon is None else horizon, covariates)
+    y = OUTPUTS[self.model.output](y).cpu()
+    if self.scaling is not None: y = self.scaling.inverse(y)
+    return y[0] if one else y
 
-    def prepare(self, frame): # -> (B,1,C,H,W) for the model, and whether it was one stream's
-        "Scale and fill a frame as in training"
-        if self.model.training:
-            raise arg_error(
-                'model', 'in `eval` mode', 'one in training',
-                'say `model.eval()`, or give the stream a copy')
-        try:
-            x = torch.as_tensor(frame)
-        except (TypeError, ValueError, RuntimeError) as e:
-            raise arg_error(
-                'frame', 'an array of numbers', f"one that torch cannot take ({e})",
-                error=TypeError) from None
-        check_tensor('frame', x)
-        if x.dim() not in (3, 4):
-            raise arg_error('frame', '(C,H,W) or (B,C,H,W)', f"shape {tuple(x.shape)}")
-        if x.isinf().any():
-            raise arg_error(
-                'frame', 'free of infinite pixels', f"{x.isinf().sum()}",
-                'NaN says that a pixel is missing')
-        one,x = x.dim()==3,x.to(self.model.frames.weight)
-        if self.scaling is not None: x = self.scaling(x)
-        x = fill_missing(x, self.fill, self.mask)
-        return (x[None,None] if one else x[:,None]),one
+# %% ../nbs/62_streaming.ipynb #c6p1
+@patch
+def prepare(self:StreamingForecast,
+    frame, # As `__call__` takes it
+): # `(B,1,C,H,W)` for the model, and whether it was one stream's
+    "Scale and fill a frame as in training"
+    if self.model.training:
+        raise arg_error(
+            'model', 'in `eval` mode', 'one in training',
+            'say `model.eval()`, or give the stream a copy')
+    try:
+        x = torch.as_tensor(frame)
+    except (TypeError, ValueError, RuntimeError) as e:
+        raise arg_error(
+            'frame', 'an array of numbers', f"one that torch cannot take ({e})",
+            error=TypeError) from None
+    check_tensor('frame', x)
+    if x.dim() not in (3, 4):
+        raise arg_error('frame', '(C,H,W) or (B,C,H,W)', f"shape {tuple(x.shape)}")
+    if x.isinf().any():
+        raise arg_error(
+            'frame', 'free of infinite pixels', f"{x.isinf().sum()}",
+            'NaN says that a pixel is missing')
+    one,x = x.dim()==3,x.to(self.model.frames.weight)
+    if self.scaling is not None: x = self.scaling(x)
+    x = fill_missing(x, self.fill, self.mask)
+    return (x[None,None] if one else x[:,None]),one
 
-    def reset(self):
-        "Forget all frames"
-        with self.lock: self.state = None
+# %% ../nbs/62_streaming.ipynb #c6p2
+@patch
+def reset(self:StreamingForecast):
+    "Forget all frames"
+    with self.lock: self.state = None
 
-    def state_dict(self)->dict: # Name to tensor, copies; empty before the first frame
-        "What is remembered"
-        with self.lock: state = self.state or []
-        return {
-            f'{l}.{k}': t.clone() for l, s in enumerate(state) for k, t in zip('hc', s)}
+# %% ../nbs/62_streaming.ipynb #c6p3
+@patch
+def state_dict(self:StreamingForecast)->dict: # Name to tensor, copies; empty before the first frame
+    "What is remembered"
+    with self.lock: state = self.state or []
+    return {
+        f'{l}.{k}': t.clone() for l, s in enumerate(state) for k, t in zip('hc', s)}
 
-    def load_state_dict(self,
-        tensors:dict, # From `state_dict`
-    ):
-        "Go on from there"
-        self.state = _state_from(self.model, tensors) if tensors else None
+# %% ../nbs/62_streaming.ipynb #c6p4
+@patch
+def load_state_dict(self:StreamingForecast,
+    tensors:dict, # From `state_dict`
+):
+    "Go on from there"
+    self.state = _state_from(self.model, tensors) if tensors else None
 
 # %% ../nbs/62_streaming.ipynb #c7
 def _state_from(

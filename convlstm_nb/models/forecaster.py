@@ -7,7 +7,7 @@ __all__ = ['OUTPUTS', 'PAPERS', 'to_patches', 'from_patches', 'whole_patches', '
            'NextFrameForecaster', 'pick', 'paper_model']
 
 # %% ../../nbs/10_models.forecaster.ipynb #c3
-import torch, torch.nn.functional as F
+import torch
 from torch import nn
 from fastcore.meta import delegates
 from fastcore.basics import patch
@@ -27,12 +27,8 @@ def to_patches(
         raise arg_error(
             'x', f"of a height and width that `patch_size={patch_size}` divides",
             'x'.join(map(str, x.shape[3:])), 'pad or crop the frames')
-    # torch leaves it as it is
-    if not x.shape[0]:
-        return x.new_empty(
-            0, x.shape[1], x.shape[2] * patch_size**2,
-            *(n // patch_size for n in x.shape[3:]))
-    return F.pixel_unshuffle(x, patch_size)
+    x = x.unflatten(-1, (-1,patch_size)).unflatten(-3, (-1,patch_size)) # (…,C,H,p,W,p)
+    return x.movedim((-3,-1), (-4,-3)).flatten(-5, -3)
 
 # %% ../../nbs/10_models.forecaster.ipynb #c9
 def from_patches(
@@ -40,11 +36,8 @@ def from_patches(
     patch_size:int, # Side of a patch, in pixels
 )->torch.Tensor: # `(B,T,C,H*patch_size,W*patch_size)`
     "Unfold the channels into patches of pixels"
-    if not x.shape[0]:
-        return x.new_empty(
-            0, x.shape[1], x.shape[2] // patch_size**2,
-            *(n * patch_size for n in x.shape[3:]))
-    return F.pixel_shuffle(x, patch_size)
+    x = x.unflatten(-3, (-1,patch_size,patch_size)) # (…,C,p,p,H,W)
+    return x.movedim((-4,-3), (-3,-1)).flatten(-2, -1).flatten(-3, -2)
 
 # %% ../../nbs/10_models.forecaster.ipynb #c12
 def whole_patches(
@@ -96,16 +89,23 @@ class Forecaster(nn.Module):
             nn.init.zeros_(self.frames.weight)
             nn.init.zeros_(self.frames.bias)
 
-    def patches(self, x, covariates=None): # Both (B,T,C,H,W) -> (B,T,C*patch_size²,h,w)
-        "Put covariates beside the frames, and fold both into patches"
-        if covariates is not None: x = torch.cat([x, covariates], 2)
-        return to_patches(whole_patches(x, self.patch_size), self.patch_size)
+# %% ../../nbs/10_models.forecaster.ipynb #c17p0
+@patch
+def patches(self:Forecaster, x, covariates=None): # Both (B,T,C,H,W) -> (B,T,C*patch_size²,h,w)
+    "Put covariates beside the frames, and fold both into patches"
+    if covariates is not None: x = torch.cat([x, covariates], 2)
+    return to_patches(whole_patches(x, self.patch_size), self.patch_size)
 
-    def make_frames(self, h, last): # (B,T,hidden,h,w), and the frame before, (B,C,H,W) -> (B,T,out_channels,H,W)
-        "Make frames of hidden states"
-        y = self.frames(h.flatten(0,1)).unflatten(0, h.shape[:2])
-        y = from_patches(y, self.patch_size)[...,:last.shape[-2],:last.shape[-1]]
-        return y + last[:,None,:self.out_channels] if self.residual else y
+# %% ../../nbs/10_models.forecaster.ipynb #c17p1
+@patch
+def make_frames(self:Forecaster,
+    h, # Hidden states, `(B,T,hidden,h,w)`
+    last, # The frame before, `(B,C,H,W)`
+): # `(B,T,out_channels,H,W)`
+    "Make frames of hidden states"
+    y = self.frames(h.flatten(0,1)).unflatten(0, h.shape[:2])
+    y = from_patches(y, self.patch_size)[...,:last.shape[-2],:last.shape[-1]]
+    return y + last[:,None,:self.out_channels] if self.residual else y
 
 # %% ../../nbs/10_models.forecaster.ipynb #c19
 class EncoderForecaster(Forecaster):
@@ -116,23 +116,18 @@ class EncoderForecaster(Forecaster):
         hidden_channels=(128,64,64), # Channels of the state, layer by layer
         kernel_size=5, # Side of the input-to-state kernels
         *,
-        # Side of the state-to-state kernels; by default the same
-        hidden_kernel_size=None,
+        hidden_kernel_size=None, # Side of the state-to-state kernels; by default the same
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
-        # Channels of a forecast frame; by default those of the input
-        out_channels:int=None,
-        # What makes frames of the output: `'sigmoid'` or `'identity'`
-        output:str='sigmoid',
-        # Read frames from `'all'` layers of the forecaster, or the `'last'`
-        readout:str='all',
+        out_channels:int|None=None, # Of a forecast frame; by default those of the input
+        output:str='sigmoid', # Makes frames of the output: `'sigmoid'` or `'identity'`
+        readout:str='all', # Read `'all'` layers of the forecaster, or the `'last'`
         covariates:int=0, # Channels that are known ahead, such as a map or the hour
         residual:bool=False, # Forecast the change from the last known frame?
         **kwargs
     ):
         hidden = _stack_sizes(hidden_channels, kwargs)
-        read = (
-            sum(hidden) if check_choice('readout', readout, ['all', 'last']) == 'all'
-            else hidden[-1])
+        check_choice('readout', readout, ['all','last'])
+        read = sum(hidden) if readout=='all' else hidden[-1]
         super().__init__(
             in_channels, in_channels if out_channels is None else out_channels,
             patch_size, output, read, covariates, residual, **_placement(kwargs))
@@ -143,40 +138,46 @@ class EncoderForecaster(Forecaster):
             (in_channels + covariates) * patch_size**2, hidden, **opts)
         self.forecaster = ConvLSTM(covariates*patch_size**2, hidden, **opts)
 
-    def forward(self,
-        x, # Known frames, `(B,T,in_channels,H,W)`
-        horizon:int=10, # Frames to forecast
-        # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
-        # `(covariates,H,W)`
-        covariates=None,
-    ): # What the loss takes, `(B,horizon,out_channels,H,W)`
-        "Read `x`, then run on for `horizon` frames"
-        return self.advance(x, None, horizon, covariates)[0]
+# %% ../../nbs/10_models.forecaster.ipynb #c19p0
+@patch
+def forward(self:EncoderForecaster,
+    x, # Known frames, `(B,T,in_channels,H,W)`
+    horizon:int=10, # Frames to forecast
+    # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
+    # `(covariates,H,W)`
+    covariates=None,
+): # What the loss takes, `(B,horizon,out_channels,H,W)`
+    "Read `x`, then run on for `horizon` frames"
+    return self.advance(x, None, horizon, covariates)[0]
 
-    def advance(self,
-        x, # The next known frames, `(B,T,in_channels,H,W)`
-        # What `advance` returned when it had read those before; None at the beginning
-        state:list=None,
-        horizon:int=10, # Frames to forecast
-        covariates=None, # Of all `T+horizon` frames, as in `forward`
-    ): # What `forward` returns, and the encoder's state after `x`
-        "Read `x` from `state` on, and forecast"
-        horizon = self.check(x, horizon)
-        return self.read_on(
-            x, state, horizon, *self.check_covariates(covariates, x, horizon))
+# %% ../../nbs/10_models.forecaster.ipynb #c19p1
+@patch
+def advance(self:EncoderForecaster,
+    x, # The next known frames, `(B,T,in_channels,H,W)`
+    # What `advance` returned when it had read those before; None at the beginning
+    state:list|None=None,
+    horizon:int=10, # Frames to forecast
+    covariates=None, # Of all `T+horizon` frames, as in `forward`
+): # What `forward` returns, and the encoder's state after `x`
+    "Read `x` from `state` on, and forecast"
+    horizon = self.check(x, horizon)
+    return self.read_on(
+        x, state, horizon, *self.check_covariates(covariates, x, horizon))
 
-    def read_on(self, x, state, horizon, known=None, ahead=None): # as `advance`, with covariates of known frames and of those ahead
-        "Read and forecast what is checked"
-        _,state = self.encoder(self.patches(x, known), state)
-        outs, _ = self.forecaster(
-            None if ahead is None else self.patches(ahead), state, steps=horizon,
-            return_all_layers=True)
-        h = torch.cat(outs, 2) if self.readout == 'all' else outs[-1]
-        return self.make_frames(h, x[:,-1]), state
+# %% ../../nbs/10_models.forecaster.ipynb #c19p2
+@patch
+def read_on(self:EncoderForecaster, x, state, horizon, known=None, ahead=None):
+    "Do as `advance`, with covariates of known frames and of those ahead"
+    _,state = self.encoder(self.patches(x, known), state)
+    outs, _ = self.forecaster(
+        None if ahead is None else self.patches(ahead), state, steps=horizon,
+        return_all_layers=True)
+    h = torch.cat(outs, 2) if self.readout == 'all' else outs[-1]
+    return self.make_frames(h, x[:,-1]), state
 
 # %% ../../nbs/10_models.forecaster.ipynb #c20
 def _stack_sizes(hidden_channels, kwargs):
-    "The channels of each layer, and a word on options that make no sense here"
+    "Read the channels of each layer, and check that the options make sense here"
     why = dict(
         spatial_dims='a forecaster works on images',
         num_layers='`hidden_channels` says how many',
@@ -184,15 +185,14 @@ def _stack_sizes(hidden_channels, kwargs):
         bidirectional='the future is not known',
         stateful='every call begins anew; `advance` goes on')
     for k in why.keys() & kwargs.keys(): raise arg_error(k, 'absent', kwargs[k], why[k])
-    hidden = (
-        list(hidden_channels) if isinstance(hidden_channels, (list, tuple))
-        else [hidden_channels])
+    several = isinstance(hidden_channels, (list,tuple))
+    hidden  = list(hidden_channels) if several else [hidden_channels]
     check_int('length of hidden_channels', len(hidden))
     check_options(kwargs)
     return [check_int('hidden_channels', h) for h in hidden]
 
 def _placement(kwargs):
-    "Where the parameters are, among the options of a cell"
+    "Find where the parameters are among the options of a cell"
     check_choice('dtype', kwargs.get('dtype'), [None,*FLOATS])
     return {k:v for k,v in kwargs.items() if k in ('device','dtype')}
 
@@ -218,9 +218,8 @@ def check_covariates(self:Forecaster, covariates, x, horizon):
     if covariates is None: raise arg_error('covariates', told, None)
     check_like('covariates', covariates, self.frames.weight)
     got = tuple(covariates.shape)
-    if (
-        len(got) not in (3, 5) or got[-3] != self.covariates
-        or any(a not in (1, b) for a, b in zip(got[::-1], want[::-1]))):
+    fits = all(a in (1, b) for a,b in zip(got[::-1], want[::-1]))
+    if len(got) not in (3,5) or got[-3] != self.covariates or not fits:
         raise arg_error('covariates', told, f"shape {got}")
     z = covariates.expand(want)
     return z[:,:T],z[:,T:]
@@ -244,8 +243,7 @@ def start_from_mean(self:Forecaster,
 ):
     "Set the output's bias so that the first forecasts are the mean of the data"
     want = f"a number, or one for each of {self.out_channels} channels"
-    try:
-        mean = torch.as_tensor(mean, dtype=torch.float32)
+    try: mean = torch.as_tensor(mean, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError):
         raise arg_error('mean', want, repr(mean), error=TypeError) from None
     if tuple(mean.shape) not in ((), (1,), (self.out_channels,)):
@@ -270,11 +268,9 @@ class NextFrameForecaster(Forecaster):
         hidden_channels=(128,128,128,128), # Channels of the state, layer by layer
         kernel_size=5, # Side of the input-to-state kernels
         *,
-        # Side of the state-to-state kernels; by default the same
-        hidden_kernel_size=None,
+        hidden_kernel_size=None, # Side of the state-to-state kernels; by default the same
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
-        # What makes frames of the output: `'sigmoid'` or `'identity'`
-        output:str='sigmoid',
+        output:str='sigmoid', # Makes frames of the output: `'sigmoid'` or `'identity'`
         covariates:int=0, # Channels that are known ahead, such as a map or the hour
         residual:bool=False, # Forecast the change from the frame before?
         **kwargs
@@ -288,67 +284,74 @@ class NextFrameForecaster(Forecaster):
             (in_channels + covariates) * patch_size**2, hidden, kernel_size,
             hidden_kernel_size=hidden_kernel_size, **kwargs)
 
-    def forward(self,
-        x, # Known frames, `(B,T,in_channels,H,W)`
-        horizon:int=10, # Frames to forecast
-        # The frames to forecast, `(B,horizon,in_channels,H,W)`, where `feed` asks for
-        # them
-        target=None,
-        # Where to feed the true frame, bool `(B,T+horizon-2)`, from the second frame
-        # on; the known ones if None
-        feed=None,
-        # Return the forecasts of the known frames too, from the second on?
-        from_start:bool=False,
-        # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
-        # `(covariates,H,W)`
-        covariates=None,
-    ): # What the loss takes, `(B,horizon,in_channels,H,W)`
-        "Read `x`, then feed each forecast back"
-        horizon,T = self.check(x, horizon),x.shape[1]
-        check_bool('from_start', from_start)
-        true,feed = _check_feed(x, horizon, target, feed)
-        if target is None and not from_start:
-            return self.advance(x, None, horizon, covariates)[0]
-        z,state,ys = self.covariates_ahead(covariates, x, horizon),None,[]
-        for t in range(T + horizon - 1):
-            frame = x[:,0]
-            if t:
-                seen  = true[:,t] if t < true.shape[1] else None
-                frame = pick(feed[:,t-1], seen, OUTPUTS[self.output](ys[-1]))
-            y, state = self.next(frame, state, z[t])
-            ys.append(y)
-        return torch.stack(ys if from_start else ys[T-1:], 1)
+# %% ../../nbs/10_models.forecaster.ipynb #c39p0
+@patch
+def forward(self:NextFrameForecaster,
+    x, # Known frames, `(B,T,in_channels,H,W)`
+    horizon:int=10, # Frames to forecast
+    # The frames to forecast, `(B,horizon,in_channels,H,W)`, where `feed` asks for
+    # them
+    target=None,
+    # Where to feed the true frame, bool `(B,T+horizon-2)`, from the second frame
+    # on; the known ones if None
+    feed=None,
+    # Return the forecasts of the known frames too, from the second on?
+    from_start:bool=False,
+    # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
+    # `(covariates,H,W)`
+    covariates=None,
+): # What the loss takes, `(B,horizon,in_channels,H,W)`
+    "Read `x`, then feed each forecast back"
+    horizon,T = self.check(x, horizon),x.shape[1]
+    check_bool('from_start', from_start)
+    true,feed = _check_feed(x, horizon, target, feed)
+    if target is None and not from_start:
+        return self.advance(x, None, horizon, covariates)[0]
+    z,state,ys = self.covariates_ahead(covariates, x, horizon),None,[]
+    for t in range(T + horizon - 1):
+        frame = x[:,0]
+        if t:
+            seen  = true[:,t] if t < true.shape[1] else None
+            frame = pick(feed[:,t-1], seen, OUTPUTS[self.output](ys[-1]))
+        y, state = self.next(frame, state, z[t])
+        ys.append(y)
+    return torch.stack(ys if from_start else ys[T-1:], 1)
 
-    def advance(self,
-        x, # The next known frames, `(B,T,in_channels,H,W)`
-        # What `advance` returned when it had read those before; None at the beginning
-        state:list=None,
-        horizon:int=10, # Frames to forecast
-        covariates=None, # Of all `T+horizon` frames, as in `forward`
-    ): # What `forward` returns, and the state after `x`
-        "Read `x` from `state` on, and forecast"
-        horizon,T = self.check(x, horizon),x.shape[1]
-        z = self.covariates_ahead(covariates, x, horizon)
-        read = None if z[0] is None else torch.stack(z[:T], 1)
-        _,known = self.stack(self.patches(x, read), state)
-        state,ys = known,[self.make_frames(known[-1][0][:,None], x[:,-1])[:,0]]
-        for t in range(T, T+horizon-1):
-            y,state = self.next(OUTPUTS[self.output](ys[-1]), state, z[t])
-            ys.append(y)
-        return torch.stack(ys, 1), known
+# %% ../../nbs/10_models.forecaster.ipynb #c39p1
+@patch
+def advance(self:NextFrameForecaster,
+    x, # The next known frames, `(B,T,in_channels,H,W)`
+    # What `advance` returned when it had read those before; None at the beginning
+    state:list|None=None,
+    horizon:int=10, # Frames to forecast
+    covariates=None, # Of all `T+horizon` frames, as in `forward`
+): # What `forward` returns, and the state after `x`
+    "Read `x` from `state` on, and forecast"
+    horizon,T = self.check(x, horizon),x.shape[1]
+    z = self.covariates_ahead(covariates, x, horizon)
+    read = None if z[0] is None else torch.stack(z[:T], 1)
+    _,known = self.stack(self.patches(x, read), state)
+    state,ys = known,[self.make_frames(known[-1][0][:,None], x[:,-1])[:,0]]
+    for t in range(T, T+horizon-1):
+        y,state = self.next(OUTPUTS[self.output](ys[-1]), state, z[t])
+        ys.append(y)
+    return torch.stack(ys, 1), known
 
-    def next(self, frame, state, covariates): # (B,C,H,W), a list of (h,c), and the covariates of the next frame
-        "Forecast the next frame"
-        if covariates is not None: covariates = covariates[:,None]
-        h,state = self.stack(self.patches(frame[:,None], covariates), state)
-        return self.make_frames(h, frame)[:,0], state
+# %% ../../nbs/10_models.forecaster.ipynb #c39p2
+@patch
+def next(self:NextFrameForecaster, frame, state, covariates):
+    "Forecast the frame after `frame`, with its covariates `(B,C,H,W)`"
+    if covariates is not None: covariates = covariates[:,None]
+    h,state = self.stack(self.patches(frame[:,None], covariates), state)
+    return self.make_frames(h, frame)[:,0], state
 
-    def covariates_ahead(self, covariates, x, horizon): # a list of (B,C,H,W), one for each step
-        "With each frame that is read go the covariates of the next, which is to be forecast"
-        known,ahead = self.check_covariates(covariates, x, horizon)
-        return (
-            [None] * (x.shape[1] + horizon - 1) if known is None
-            else [*known.unbind(1), *ahead.unbind(1)][1:])
+# %% ../../nbs/10_models.forecaster.ipynb #c39p3
+@patch
+def covariates_ahead(self:NextFrameForecaster, covariates, x, horizon):
+    "List the covariates of the frame that follows each, `(B,C,H,W)`"
+    known,ahead = self.check_covariates(covariates, x, horizon)
+    if known is None: return [None]*(x.shape[1]+horizon-1)
+    return [*known.unbind(1), *ahead.unbind(1)][1:]
 
 # %% ../../nbs/10_models.forecaster.ipynb #c40
 def _check_feed(
@@ -383,7 +386,7 @@ def pick(
     true, # `(B,C,H,W)`, or None where it is not known
     guess, # `(B,C,H,W)`
 ): # `(B,C,H,W)`
-    "The true frame of some sequences and the forecast of the others"
+    "Take the true frame of some sequences and the forecast of the others"
     if true is None: return guess
     return torch.where(where.view(-1,1,1,1), true, guess.to(true.dtype))
 

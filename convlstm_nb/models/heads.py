@@ -110,18 +110,20 @@ class _SequenceSummary(nn.Module):
             in_channels * patch_size**2, hidden_channels, kernel_size, **kwargs)
         self.channels = self.layer.hidden_channels[-1]*self.layer.directions
 
-    def forward(self,
-        x, # Sequence, `(B,T,in_channels,*size)`
-        # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
-        lengths=None,
-    ): # `(B,channels,*size)`, in patches, of which the last may reach over the edge
-        "Summarise `x`"
-        self.check(x)
-        if self.patch_size > 1:
-            x = to_patches(whole_patches(x, self.patch_size), self.patch_size)
-        out,state = self.layer(x, lengths=lengths)
-        if self.pool_time=='last': return _last_hidden(state, self.layer.directions)
-        return pool_frames(out, self.pool_time, lengths)
+# %% ../../nbs/11_models.heads.ipynb #c30p0
+@patch
+def forward(self:_SequenceSummary,
+    x, # Sequence, `(B,T,in_channels,*size)`
+    # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+    lengths=None,
+): # `(B,channels,*size)`, in patches, of which the last may reach over the edge
+    "Summarise `x`"
+    self.check(x)
+    if self.patch_size > 1:
+        x = to_patches(whole_patches(x, self.patch_size), self.patch_size)
+    out,state = self.layer(x, lengths=lengths)
+    if self.pool_time=='last': return _last_hidden(state, self.layer.directions)
+    return pool_frames(out, self.pool_time, lengths)
 
 # %% ../../nbs/11_models.heads.ipynb #c31
 @patch
@@ -167,14 +169,16 @@ class SequenceToOne(nn.Module):
             self.summary.channels * cells, hidden_features,
             check_int('out_features', out_features), head_dropout, kwargs)
 
-    def forward(self,
-        x, # Sequence, `(B,T,in_channels,*size)`
-        # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
-        lengths=None,
-    ): # What the loss takes, `(B,out_features)`
-        "Answer once for each sequence"
-        return self.dense(
-            pool_pixels(self.summary(x, lengths), self.pool_space, self.grid))
+# %% ../../nbs/11_models.heads.ipynb #c34p0
+@patch
+def forward(self:SequenceToOne,
+    x, # Sequence, `(B,T,in_channels,*size)`
+    # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
+    lengths=None,
+): # What the loss takes, `(B,out_features)`
+    "Answer once for each sequence"
+    return self.dense(
+        pool_pixels(self.summary(x, lengths), self.pool_space, self.grid))
 
 # %% ../../nbs/11_models.heads.ipynb #c35
 _HEAD_OUTPUTS = dict(OUTPUTS, softmax=partial(torch.softmax, dim=1))

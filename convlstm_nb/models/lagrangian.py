@@ -8,6 +8,7 @@ __all__ = ['moved', 'phase_shift', 'blurred', 'motion', 'displacements', 'moved_
 # %% ../../nbs/12_models.lagrangian.ipynb #c3
 import torch, torch.nn.functional as F
 from fastcore.meta import delegates
+from fastcore.basics import patch
 from ..checks import arg_error, check_int
 from .forecaster import EncoderForecaster
 
@@ -36,7 +37,8 @@ def phase_shift(
     subpixel:bool=False,
     whiten:float=.5, # Power of the whitening: 0 none, 1 full
 ): # How far it moved, downwards and to the right, in pixels: `(B,2)`
-    "Find one shift for each pair of frames, or for all the pairs of a sequence, by the peak of their correlation"
+    """Find one shift for each pair of frames, or for all the pairs of a sequence, by
+    the peak of their correlation"""
     if a.shape != b.shape:
         raise arg_error('b', f"of the shape of `a`, {tuple(a.shape)}", tuple(b.shape))
     H,W  = a.shape[-2:]
@@ -53,24 +55,22 @@ def phase_shift(
     shift = torch.stack([_both_ways(n, peak)[i] for n,i in ((H,row), (W,col))], 1)
     if not subpixel: return shift
     value = lambda p: line(p).gather(1, col[:,None])[:,0]
-    return shift + torch.stack(
-        [
-            _parabola(*(value(peak.roll(-by, axis)) for by in (-1, 0, 1)))
-            for axis in (1, 2)],
-        1)
+    tops = [
+        _parabola(*(value(peak.roll(-by, axis)) for by in (-1,0,1))) for axis in (1,2)]
+    return shift + torch.stack(tops, 1)
 
+# %% ../../nbs/12_models.lagrangian.ipynb #c11p0
 def _hann(n, like):
     "`torch.hann_window`, of a size that may be free in a trace"
     i = torch.arange(n, device=like.device, dtype=like.dtype)
     return (1-torch.cos(2*torch.pi*i/(n-1)))/2 if n>1 else i+1
 
 def _both_ways(n, like):
-    "What the places of a circle of `n` are as shifts: 0, 1, …, and from the other side …, -2, -1"
-    return torch.cat(
-        [
-            torch.arange(a, b, device=like.device, dtype=like.dtype)
-            for a, b in ((0, (n + 1) // 2), (-(n // 2), 0))])
+    "List the places of a circle of `n` as shifts: 0, 1, … and, the other way, …, -2, -1"
+    def places(*ends): return torch.arange(*ends, device=like.device, dtype=like.dtype)
+    return torch.cat([places(0, (n+1)//2), places(-(n//2), 0)])
 
+# %% ../../nbs/12_models.lagrangian.ipynb #c11p1
 def _parabola(before, here, after):
     "How far from the middle the top of a parabola through three values is"
     bend = before-2*here+after
@@ -83,22 +83,13 @@ def blurred(
 ):
     "Gaussian means around each pixel, with zeros outside"
     n = max(1, round(3*reach))
-    k = torch.exp(
-        -(torch.arange(-n, n + 1, device=x.device, dtype=x.dtype) ** 2) / (2 * reach**2)
-    )
-    k = (k/k.sum()).expand(x.shape[1], 1, -1)
-    return F.conv2d(
-        F.conv2d(x, k[..., None], padding=(n, 0), groups=x.shape[1]), k[:, :, None],
-        padding=(0, n), groups=x.shape[1])
+    at,C = torch.arange(-n, n+1, device=x.device, dtype=x.dtype),x.shape[1]
+    k = torch.exp(-at**2/(2*reach**2))
+    k = (k/k.sum()).expand(C, 1, -1)
+    x = F.conv2d(x, k[...,None], padding=(n,0), groups=C)
+    return F.conv2d(x, k[:,:,None], padding=(0,n), groups=C)
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c18s1
-def _slopes(
-    g, # `(B,C,H,W)`
-): # Downwards and to the right, two of `(B,C,H,W)`
-    "Central differences; half of them at the edge"
-    p = F.pad(g, (1,1,1,1), mode='replicate')
-    return (p[...,2:,1:-1]-p[...,:-2,1:-1])/2, (p[...,1:-1,2:]-p[...,1:-1,:-2])/2
-
 @torch.no_grad()
 def motion(
     x, # Known frames, `(B,T,C,H,W)`, without missing pixels
@@ -112,19 +103,15 @@ def motion(
     if not apart: return x.new_zeros(B, 2, H, W)
     # the frames of a sequence move together, like channels
     a,b = x[:,:T-apart].flatten(1,2),x[:,apart:].flatten(1,2)
-    v = (phase_shift(a, b, subpixel=True, whiten=0) / apart)[:, :, None, None].expand(
-        -1, -1, H, W)
+    v = phase_shift(a, b, subpixel=True, whiten=0)/apart
+    v = v[:,:,None,None].expand(-1, -1, H, W)
     for _ in range(rounds):
         early,late = moved(a, v*(apart/2)),moved(b, v*(-apart/2))
         down,right = _slopes((early+late)/2)
         change = late-early
-        terms = torch.stack(
-            [
-                (p * q).sum(1)
-                for p, q in (
-                    (down, down), (down, right), (right, right), (down, change),
-                    (right, change))],
-            1)
+        pairs = (
+            (down,down), (down,right), (right,right), (down,change), (right,change))
+        terms = torch.stack([(p*q).sum(1) for p,q in pairs], 1)
         dd,dr,rr,dt,rt = blurred(terms, reach).unbind(1)
         pull  = calm*(dd+rr).mean((-1,-2), keepdim=True) + torch.finfo(x.dtype).tiny**.5
         dd,rr = dd+pull,rr+pull
@@ -132,6 +119,14 @@ def motion(
         left  = torch.stack([dr*rt-rr*dt, dr*dt-dd*rt], 1)/(dd*rr-dr*dr)[:,None]
         v     = v + left.clamp(-2, 2)/apart
     return v
+
+# %% ../../nbs/12_models.lagrangian.ipynb #c18s1p0
+def _slopes(
+    g, # `(B,C,H,W)`
+): # Downwards and to the right, two of `(B,C,H,W)`
+    "Central differences; half of them at the edge"
+    p = F.pad(g, (1,1,1,1), mode='replicate')
+    return (p[...,2:,1:-1]-p[...,:-2,1:-1])/2, (p[...,1:-1,2:]-p[...,1:-1,:-2])/2
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c24
 def displacements(
@@ -154,8 +149,12 @@ def moved_each(
 # %% ../../nbs/12_models.lagrangian.ipynb #c28
 class FrameMemory:
     "What forecasters share that remember frames, in place of hidden states"
-    def remembered(self, state, x): # What `advance` returned, or None, and the next frames -> all that a forecast begins from
-        "Put the frames that are remembered before the next ones, and keep the last `memory` of them"
+    def remembered(self,
+        state, # What `advance` returned, or None
+        x, # The next frames
+    ): # All that a forecast begins from
+        """Put the frames that are remembered before the next ones, and keep the last
+        `memory` of them"""
         if state is None: return x
         known = state[0][0]
         if (len(known), *known.shape[2:]) != (len(x), *x.shape[3:]):
@@ -193,33 +192,34 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
             **kwargs)
         self.memory = check_int('memory', memory)
 
-    def advance(self,
-        x, # The next known frames, `(B,T,in_channels,H,W)`
-        # What `advance` returned when it had read those before; None at the beginning
-        state:list=None,
-        horizon:int=10, # Frames to forecast
-        covariates=None, # None
-    ): # What `forward` returns, and the last `memory` known frames, as a state
-        "Take the motion out of `x`, forecast what changes, and put the motion in again"
-        if covariates is not None:
-            raise arg_error(
-                'covariates', 'None, since places on the ground do not move along',
-                type(covariates).__name__)
-        horizon = self.check(x, horizon)
-        x = self.remembered(state, x)
-        with torch.autocast(x.device.type, enabled=False):
-            v = motion(x[:, :, : self.out_channels])
-            past = x.shape[1] - 1
-            ways = displacements(v, max(past, horizon))
-            still = (
-                torch.cat(
-                    [
-                        moved_each(x[:, :-1], ways[:, :past].flip(1).to(x.dtype)),
-                        x[:, -1:]],
-                    1)
-                if past
-                else x)
-        y,_ = super().advance(still, None, horizon)
-        with torch.autocast(x.device.type, enabled=False):
-            y = moved_each(y.to(v.dtype), ways[:, :horizon]).to(x.dtype)
-        return y,self.remember(x)
+# %% ../../nbs/12_models.lagrangian.ipynb #c29p0
+@patch
+def advance(self:LagrangianForecaster,
+    x, # The next known frames, `(B,T,in_channels,H,W)`
+    # What `advance` returned when it had read those before; None at the beginning
+    state:list=None,
+    horizon:int=10, # Frames to forecast
+    covariates=None, # None
+): # What `forward` returns, and the last `memory` known frames, as a state
+    "Take the motion out of `x`, forecast what changes, and put the motion in again"
+    if covariates is not None:
+        raise arg_error(
+            'covariates', 'None, since places on the ground do not move along',
+            type(covariates).__name__)
+    horizon = self.check(x, horizon)
+    x = self.remembered(state, x)
+    still,ways = _without_motion(x, self.out_channels, horizon)
+    y,_ = EncoderForecaster.advance(self, still, None, horizon)
+    with torch.autocast(x.device.type, enabled=False):
+        y = moved_each(y.to(ways.dtype), ways[:,:horizon]).to(x.dtype)
+    return y,self.remember(x)
+
+# %% ../../nbs/12_models.lagrangian.ipynb #c29p0p0
+def _without_motion(x, channels, horizon):
+    "Move known frames to where the last one is; return the shifts of frames ahead, too"
+    with torch.autocast(x.device.type, enabled=False):
+        v,past = motion(x[:,:,:channels]),x.shape[1]-1
+        ways = displacements(v, max(past, horizon))
+        if not past: return x,ways
+        back = ways[:,:past].flip(1).to(x.dtype)
+        return torch.cat([moved_each(x[:,:-1], back), x[:,-1:]], 1),ways

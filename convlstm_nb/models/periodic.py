@@ -9,6 +9,7 @@ __all__ = ['one_period_before', 'PeriodicForecaster']
 import torch
 from torch import nn
 from fastcore.meta import delegates
+from fastcore.basics import patch
 from ..checks import arg_error, check_int
 from .forecaster import EncoderForecaster
 from .lagrangian import FrameMemory
@@ -53,37 +54,41 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
         # no change, at first
         nn.init.zeros_(self.frames.weight); nn.init.zeros_(self.frames.bias)
 
-    def advance(self,
-        # The next known frames, `(B,T,in_channels,H,W)`; a period of them, with those
-        # that are remembered
-        x,
-        # What `advance` returned when it had read those before; None at the beginning
-        state:list=None,
-        horizon:int=10, # Frames to forecast
-        # Of all known frames and those ahead, `(B,T+horizon,covariates,H,W)`, or a map
-        # `(covariates,H,W)`
-        covariates=None,
-    ): # What `forward` returns, and the last `period` known frames, as a state
-        "Read `x`, and forecast the change from one period before"
-        horizon = self.check(x, horizon)
-        if state is not None and covariates is not None and covariates.dim() == 5:
-            raise arg_error(
-                'state',
-                'None with covariates that change in time, since those of the frames '
-                'before are not remembered', 'one', 'give all known frames at once')
-        x = self.remembered(state, x)
-        if x.shape[1] < self.period:
-            raise arg_error(
-                'x', f"at least {self.period} known frames, the period", x.shape[1])
-        seen  = x[:,:,:self.out_channels]
-        first = one_period_before(seen, self.period, horizon)
-        beside = lambda frames, z: frames if z is None else torch.cat([frames, z], 2)
-        known, ahead = map(
-            beside, (seen, first), self.check_covariates(covariates, x, horizon))
-        return self.read_on(x, None, horizon, known, ahead)[0] + first, self.remember(x)
+# %% ../../nbs/13_models.periodic.ipynb #c7p0
+@patch
+def advance(self:PeriodicForecaster,
+    # The next known frames, `(B,T,in_channels,H,W)`; a period of them, with those
+    # that are remembered
+    x,
+    # What `advance` returned when it had read those before; None at the beginning
+    state:list=None,
+    horizon:int=10, # Frames to forecast
+    # Of all known frames and those ahead, `(B,T+horizon,covariates,H,W)`, or a map
+    # `(covariates,H,W)`
+    covariates=None,
+): # What `forward` returns, and the last `period` known frames, as a state
+    "Read `x`, and forecast the change from one period before"
+    horizon = self.check(x, horizon)
+    if state is not None and covariates is not None and covariates.dim() == 5:
+        raise arg_error(
+            'state',
+            'None with covariates that change in time, since those of the frames '
+            'before are not remembered', 'one', 'give all known frames at once')
+    x = self.remembered(state, x)
+    if x.shape[1] < self.period:
+        raise arg_error(
+            'x', f"at least {self.period} known frames, the period", x.shape[1])
+    seen  = x[:,:,:self.out_channels]
+    first = one_period_before(seen, self.period, horizon)
+    beside = lambda frames, z: frames if z is None else torch.cat([frames, z], 2)
+    known, ahead = map(
+        beside, (seen, first), self.check_covariates(covariates, x, horizon))
+    return self.read_on(x, None, horizon, known, ahead)[0] + first, self.remember(x)
 
-    def start_from_mean(self,
-        mean, # Mean of the targets
-    ):
-        "Leave the first forecasts as they are: what was one period before"
-        return self
+# %% ../../nbs/13_models.periodic.ipynb #c7p1
+@patch
+def start_from_mean(self:PeriodicForecaster,
+    mean, # Mean of the targets
+):
+    "Leave the first forecasts as they are: what was one period before"
+    return self

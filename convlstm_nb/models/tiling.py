@@ -46,8 +46,9 @@ def receptive_field(
     model, # A forecaster
     context:int, # Known frames
     horizon:int=10, # Frames to forecast
-)->tuple: # Pixels up and down, and to either side; infinite where the network looks at the whole image
-    "How far away a known pixel may be that a forecast depends on"
+)->tuple: # Pixels up and down, and to either side
+    """Say how far away a known pixel may be that a forecast depends on: infinite where
+    the network looks at the whole image"""
     if not isinstance(model, Forecaster):
         raise arg_error('model', 'a forecaster', type(model).__name__, error=TypeError)
     context,horizon = check_int('context', context),check_int('horizon', horizon)
@@ -133,14 +134,13 @@ def forecast_tiles(
     for (a,b),v in zip(spans[0], weights[0]):
         for (c, d), w in zip(spans[1], weights[1]):
             known = torch.as_tensor(x[..., a:b, c:d]).to(like)
-            z = (
-                None if covariates is None
-                else _piece(covariates, slice(a, b), slice(c, d)).to(like))
-            y = model.predict(
-                known, horizon, **({} if z is None else dict(covariates=z))
-            ).cpu() * (v[:, None] * w).to(like.dtype)
-            out[..., a:b, c:d] += (
-                y.to(out) if isinstance(out, torch.Tensor) else y.numpy())
+            beside = {}
+            if covariates is not None:
+                z = _piece(covariates, slice(a, b), slice(c, d))
+                beside = dict(covariates=z.to(like))
+            y = model.predict(known, horizon, **beside).cpu()
+            y = y*(v[:,None]*w).to(like.dtype)
+            out[...,a:b,c:d] += y.to(out) if isinstance(out, torch.Tensor) else y.numpy()
     return out
 
 # %% ../../nbs/14_models.tiling.ipynb #c21
@@ -182,8 +182,8 @@ def _check_tiles(
             f"field, {field}, and not exact")
     return tile,overlap
 
+# %% ../../nbs/14_models.tiling.ipynb #c21p0
 def _piece(z, rows, cols): # of covariates, whose axes of length 1 expand
-    return torch.as_tensor(
-        z[
-            ..., rows if z.shape[-2] > 1 else slice(None),
-            cols if z.shape[-1] > 1 else slice(None)])
+    rows = rows if z.shape[-2] > 1 else slice(None)
+    cols = cols if z.shape[-1] > 1 else slice(None)
+    return torch.as_tensor(z[...,rows,cols])

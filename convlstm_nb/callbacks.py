@@ -277,11 +277,12 @@ def evaluating(
 class FreshSequences(Callback):
     "Turn to new training sequences in every epoch, where the dataset can"
     run_valid = False
+    seen = -1 # The epoch that was seen last
     def before_train(self):
         ds = self.dls.train_ds
-        if hasattr(ds, 'epoch'): ds.epoch = self.seen = getattr(self, 'seen', -1) + 1
+        if hasattr(ds, 'epoch'): ds.epoch = self.seen = self.seen + 1
 
-    def state_dict(self): return {'seen':getattr(self, 'seen', -1)}
+    def state_dict(self): return {'seen':self.seen}
     def load_state_dict(self, state):
         self.seen = state['seen']
         if self.seen >= 0: self.dls.train_ds.epoch = self.seen

@@ -6,7 +6,7 @@
 __all__ = ['same_chance', 'named', 'read_training', 'TrainingCheckpoint']
 
 # %% ../nbs/44_resume.ipynb #c5
-import hashlib, os, random, signal, threading, time, warnings
+import hashlib, os, pickle, random, signal, threading, time, warnings
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,8 @@ from fastai.torch_core import to_device
 from .callbacks import peers, stateful_layers
 from .checkpoint import flat, load_tensors, pack, save_tensors, unpack
 from .checks import check_bool, previous_path, arg_error
-from .learner import SequenceLearner, generator_state, set_generator_state
+from .learner import (
+    SequenceLearner, generator_state, plain_attributes, set_generator_state)
 
 # %% ../nbs/44_resume.ipynb #c12
 @contextmanager
@@ -62,6 +63,15 @@ def _rememberers(learn):
         callable(getattr(type(cb), k, None)) for k in ('state_dict', 'load_state_dict'))
     cbs = [cb for cb in learn.cbs.sorted('order') if _remembered(cb) or own(cb)]
     return {f'{i} {type(cb).__name__}': cb for i,cb in enumerate(cbs)}
+
+def _fingerprints(learn):
+    "What callbacks hold that are not saved: checksums of their attributes"
+    saved = list(_rememberers(learn).values())
+    return {
+        (type(cb).__name__, k): hashlib.sha256(pickle.dumps(v)).digest()
+        for cb in learn.cbs if cb not in saved
+        and not type(cb).__module__.startswith(('fastai.', 'convlstm_nb.'))
+        for k,v in plain_attributes(cb).items()}
 
 def _metrics_of(learn):
     "The metrics that a Learner adds up"
@@ -246,6 +256,7 @@ class TrainingCheckpoint(Callback):
                 'say `resume=True` to go on with it, or move it away', FileExistsError)
         if there: self.go_on()
         else:     self.save(0, 0)
+        self.unsaved,self.warned = _fingerprints(self.learn),set()
         self.signals.listen()
 
     def go_on(self):
@@ -294,8 +305,19 @@ class TrainingCheckpoint(Callback):
         set_generator_state(self.dls, now)
         return batches
 
+    def warn_of_unsaved(self):
+        "Say which callbacks have a state that no checkpoint holds"
+        for (cb,k),value in _fingerprints(self.learn).items():
+            if cb in self.warned or self.unsaved.get((cb, k)) == value: continue
+            self.warned.add(cb)
+            warnings.warn(
+                f"{cb} changes `{k}` while it trains, and a resumed training begins "
+                "without it: give it `state_dict` and `load_state_dict`", stacklevel=2)
+
     def after_batch(self):
-        if self.training: self.seen = self.iter+1
+        if self.training:
+            if not self.seen: self.warn_of_unsaved() # early, before there is much to lose
+            self.seen = self.iter+1
         # in validation each process is at a batch of its own
         elif peers(self.learn).size > 1: return
         if self.told(self.training and time.monotonic() >= self.due):
@@ -312,6 +334,7 @@ class TrainingCheckpoint(Callback):
     # all that validation changes
     def after_train(self):      self.learned = generator_state(self.dls)
     def after_epoch(self):
+        self.warn_of_unsaved()
         self.save(self.epoch + 1, 0)
         self.told()
         self.signals.obey()

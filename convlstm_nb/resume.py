@@ -69,7 +69,8 @@ def _fingerprints(learn):
     saved = list(_rememberers(learn).values())
     return {
         (type(cb).__name__, k): hashlib.sha256(pickle.dumps(v)).digest()
-        for cb in learn.cbs if cb not in saved
+        for cb in learn.cbs
+        if cb not in saved and not isinstance(cb, TrainingCheckpoint)
         and not type(cb).__module__.startswith(('fastai.', 'convlstm_nb.'))
         for k,v in plain_attributes(cb).items()}
 

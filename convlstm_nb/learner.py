@@ -251,7 +251,7 @@ def convlstm_learner(
         metrics = _frame_scores(loss_func) + [sequence_cross_entropy] * (
             loss_func.output == 'sigmoid')
     ours = [
-        ForecastHorizon(len(dls.train_ds[0][-1])), CheckTargets(), ResetState(),
+        ForecastHorizon(_target_frames(dls)), CheckTargets(), ResetState(),
         FreshSequences(), SkipNonFinite(), GradientClip(clip)]
     return SequenceLearner(
         dls, model, loss_func, metrics=L(metrics).map(_by_pixels),
@@ -279,6 +279,16 @@ def _check_channels(
                 f"make the model with `{k}={want}`")
 
 # %% ../nbs/42_learner.ipynb #c34
+def _target_frames(
+    dls, # DataLoaders, perhaps of something else
+)->int: # None where the data do not say
+    "Count the frames of a target"
+    ds = getattr(dls.train, 'dataset', None)
+    if not hasattr(ds, '__len__') or not hasattr(ds, '__getitem__'): return None
+    shape = np.shape(ds[0][-1])
+    return shape[0] if len(shape) in (3, 4) else None
+
+# %% ../nbs/42_learner.ipynb #c35
 def _check_output(
     model, # A model, perhaps not of ours
     loss_func, # A loss, perhaps not of ours
@@ -290,7 +300,7 @@ def _check_output(
             'loss_func', f"one with output={outputs[0]!r}, as the model has",
             f"{type(loss_func).__name__} with output={outputs[1]!r}")
 
-# %% ../nbs/42_learner.ipynb #c50
+# %% ../nbs/42_learner.ipynb #c51
 class ForecastMetric(Metric):
     "A score of all validation sequences, averaged over the lead times"
     def __init__(self,
@@ -315,7 +325,7 @@ class ForecastMetric(Metric):
         values = [v for v,pixels in leads if pixels]
         return sum(values)/len(values) if values and None not in values else math.nan
 
-# %% ../nbs/42_learner.ipynb #c53
+# %% ../nbs/42_learner.ipynb #c54
 @torch.no_grad()
 def forecast(
     model, # A forecaster
@@ -345,7 +355,7 @@ def forecast(
         ]
     return torch.cat(ys)[0] if one else torch.cat(ys)
 
-# %% ../nbs/42_learner.ipynb #c54
+# %% ../nbs/42_learner.ipynb #c55
 def split_covariates(
     covariates, # As of forecast
     xs:list, # Batches
@@ -360,7 +370,7 @@ def split_covariates(
         dict(covariates=p)
         for p in (z.split([len(x) for x in xs]) if own else [z] * len(xs))]
 
-# %% ../nbs/42_learner.ipynb #c55
+# %% ../nbs/42_learner.ipynb #c56
 @patch
 def forecast(self:Learner,
     x, # Known frames, `(T,C,H,W)` or `(B,T,C,H,W)`
@@ -373,7 +383,7 @@ def forecast(self:Learner,
     "Forecast frames from frames"
     return forecast(self.model, x, horizon, covariates, bs)
 
-# %% ../nbs/42_learner.ipynb #c68
+# %% ../nbs/42_learner.ipynb #c69
 @patch
 @delegates(Learner.tta)
 def tta(self:SequenceLearner, ds_idx=1, dl=None, **kwargs):

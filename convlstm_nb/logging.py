@@ -9,7 +9,7 @@ __all__ = ['History', 'TensorBoard']
 from pathlib import Path
 from fastai.callback.core import Callback
 from fastai.learner import Recorder
-from .callbacks import ForecastPicture, peers
+from .callbacks import ForecastPicture, epoch_values, peers
 from .checkpoint import flat
 from .checks import atomic_path
 from .resume import named
@@ -31,7 +31,8 @@ class History(Callback):
         if self.run: self.rows = []
 
     def after_epoch(self):
-        self.rows.append(','.join(map(str, self.recorder.log)))
+        values = ['' if v is None else str(v) for v in epoch_values(self.learn)]
+        self.rows.append(','.join(values))
         if peers(self.learn).rank: return
         lines = [','.join(self.recorder.metric_names), *self.rows]
         with atomic_path(self.file) as part:
@@ -40,7 +41,7 @@ class History(Callback):
     def state_dict(self): return {'rows':self.rows}
     def load_state_dict(self, state): self.rows = list(state['rows'])
 
-# %% ../nbs/45_logging.ipynb #c14
+# %% ../nbs/45_logging.ipynb #c16
 def _hyperparameters(
     learn, # A Learner in a fit
     more:dict=None, # What else to tell; nested dicts are flattened
@@ -54,7 +55,7 @@ def _hyperparameters(
     return {
         k: simple(v) for k, v in {**known, **flat(more or {})}.items() if v is not None}
 
-# %% ../nbs/45_logging.ipynb #c17
+# %% ../nbs/45_logging.ipynb #c19
 def _summary_writer():
     "PyTorch's writer of TensorBoard files"
     try:
@@ -65,7 +66,7 @@ def _summary_writer():
             f"({e})") from None
     return SummaryWriter
 
-# %% ../nbs/45_logging.ipynb #c18
+# %% ../nbs/45_logging.ipynb #c20
 class TensorBoard(ForecastPicture):
     "Write losses, scores, hyperparameters and forecasts for TensorBoard, in `folder`"
     def __init__(self,
@@ -97,9 +98,9 @@ class TensorBoard(ForecastPicture):
                 self.writer.add_scalar(f'batch/{k}', self.opt.hypers[0][k], self.step)
 
     def after_epoch(self):
-        for name, value in zip(
-            self.recorder.metric_names[1:-1], self.recorder.log[1:-1]):
-            if value is not None:
+        row = dict(zip(self.recorder.metric_names, epoch_values(self.learn)))
+        for name,value in row.items():
+            if name not in ('epoch', 'time') and value is not None:
                 self.writer.add_scalar(f'epoch/{name}', value, self.step)
         self.writer.add_figure('forecast', self.figure(), self.step)
 

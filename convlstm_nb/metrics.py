@@ -120,15 +120,15 @@ class ForecastScores:
     ):
         "Add a batch"
         pred,target,seen = observed(_double(pred.detach()), _double(target))
-        names = self.sums or self.scores
-        new = {n: self.scores[n].count(pred, target, seen) for n in names}
+        new = {n: s.count(pred, target, seen) for n,s in self.scores.items()}
         frames = next((s.shape[1] for s in self.sums.values()), pred.shape[1])
         if pred.shape[1] != frames:
             raise arg_error('pred', f"of {frames} frames, as before", pred.shape[1])
         self.count  += len(pred)
         self.pixels += target[:,0].numel()
-        new = {n: s for n,s in new.items() if s is not None}
-        self.sums = {n: s + self.sums.get(n, 0) for n,s in new.items()}
+        # one that means nothing for a batch means nothing for all of them
+        self.scores = {n: s for n,s in self.scores.items() if new[n] is not None}
+        self.sums = {n: new[n] + self.sums.get(n, 0) for n in self.scores}
 
     def compute(self): # `{'mse': [...], 'mae': [...], ...}`, each a list over lead times
         "The scores of all sequences so far"
@@ -137,7 +137,7 @@ class ForecastScores:
         pixels = self.pixels/self.count
         return {n: self.scores[n].compute(s, pixels) for n,s in self.sums.items()}
 
-# %% ../nbs/21_metrics.ipynb #c36
+# %% ../nbs/21_metrics.ipynb #c39
 def black(
     x,           # Known frames, `(B,T,C,H,W)`
     horizon:int, # Frames to forecast
@@ -145,7 +145,7 @@ def black(
     "Forecast that there is nothing"
     return x.new_zeros(len(x), check_int('horizon', horizon), *x.shape[2:])
 
-# %% ../nbs/21_metrics.ipynb #c37
+# %% ../nbs/21_metrics.ipynb #c40
 def last_seen(
     x, # Known frames, `(B,T,C,H,W)`; NaN where a pixel is missing
 ): # `(B,C,H,W)`
@@ -156,7 +156,7 @@ def last_seen(
     mean = x.flatten(1).nanmean(1).nan_to_num().view(-1, *[1]*(x.dim()-2))
     return torch.where(frame.isnan(), mean, frame)
 
-# %% ../nbs/21_metrics.ipynb #c38
+# %% ../nbs/21_metrics.ipynb #c41
 def persistence(
     x,           # Known frames, `(B,T,C,H,W)`
     horizon:int, # Frames to forecast
@@ -164,7 +164,7 @@ def persistence(
     "Forecast that nothing moves: the last frame, again and again"
     return last_seen(x)[:,None].expand(-1, check_int('horizon', horizon), *x.shape[2:])
 
-# %% ../nbs/21_metrics.ipynb #c41
+# %% ../nbs/21_metrics.ipynb #c44
 class PeriodicPersistence:
     "Forecast what was one period ago, again and again"
     def __init__(self,
@@ -182,7 +182,7 @@ class PeriodicPersistence:
         cycle = torch.where(cycle.isnan(), last_seen(x)[:,None], cycle)
         return cycle[:,torch.arange(check_int('horizon', horizon))%self.period]
 
-# %% ../nbs/21_metrics.ipynb #c44
+# %% ../nbs/21_metrics.ipynb #c47
 class MeanFrame:
     "Forecast the same mean image always"
     def __init__(self,
@@ -210,7 +210,7 @@ class MeanFrame:
         frame = self.frame.to(x.device)
         return frame.expand(len(x), check_int('horizon', horizon), *frame.shape)
 
-# %% ../nbs/21_metrics.ipynb #c49
+# %% ../nbs/21_metrics.ipynb #c52
 TRIVIAL = tuple(
     'black mean climatology persistence periodic advection lagrangian'.split())
 
@@ -220,7 +220,7 @@ def trivial_forecasts(
     "The forecasts that need no model and fit any data"
     return dict(black=black, mean=MeanFrame.fit(batches), persistence=persistence)
 
-# %% ../nbs/21_metrics.ipynb #c51
+# %% ../nbs/21_metrics.ipynb #c54
 @torch.no_grad()
 def score_forecasts(
     # `{name: fn(x, horizon)}`, each returning frames `(B,horizon,C,H,W)`
@@ -239,7 +239,7 @@ def score_forecasts(
             totals[name].update(pred, y)
     return {name: s.compute() for name,s in totals.items()}
 
-# %% ../nbs/21_metrics.ipynb #c57
+# %% ../nbs/21_metrics.ipynb #c60
 _SCORE_TITLES = {
     'mse': 'Squared error per frame (sum over pixels)',
     'mae': 'Absolute error per frame (sum over pixels)',
@@ -261,7 +261,7 @@ def perfect(
     "The value of a perfect forecast"
     return PERFECT.get(score.split('_')[0], 0)
 
-# %% ../nbs/21_metrics.ipynb #c58
+# %% ../nbs/21_metrics.ipynb #c61
 def score_title(
     score:str, # Its name, `'csi_0.5'` say
 )->str:
@@ -271,7 +271,7 @@ def score_title(
     rest  = score[len(kind)+1:].replace('_', ', ')
     return f"{_SCORE_TITLES.get(kind, kind)} {rest}".strip()
 
-# %% ../nbs/21_metrics.ipynb #c59
+# %% ../nbs/21_metrics.ipynb #c62
 def scored(
     scores:dict, # As from score_forecasts
     score:str,   # Which score
@@ -281,34 +281,38 @@ def scored(
     if names: return names
     raise arg_error('scores', f"with {score!r} of a forecast", list(scores))
 
-# %% ../nbs/21_metrics.ipynb #c60
-def _mean(scores, name, score):
-    values = [v for v in scores[name][score] if v is not None]
-    return sum(values)/len(values) if values else math.nan
+# %% ../nbs/21_metrics.ipynb #c63
+def _leads(scores, score): # at which any forecast has a value
+    columns = zip(*(scores[n][score] for n in scored(scores, score)))
+    return [t for t,values in enumerate(columns) if any(v is not None for v in values)]
+
+def _mean(scores, name, score): # NaN where a value is missing that others have
+    values = [scores[name][score][t] for t in _leads(scores, score)]
+    return sum(values)/len(values) if values and None not in values else math.nan
 
 def best_trivial(
     scores:dict,     # As from score_forecasts
     score:str='mse', # Which score to compare
 )->str: # Its name
-    "The trivial forecast with the best mean over the lead times"
+    "The trivial forecast with the best mean over the lead times, of those that have one"
     means = {n: _mean(scores, n, score) for n in TRIVIAL if score in scores.get(n,())}
     means = {n: m for n,m in means.items() if not math.isnan(m)}
     if not means:
         raise arg_error('scores', f"with {score!r} of a trivial forecast", list(scores))
     return (max if perfect(score) else min)(means, key=means.get)
 
-# %% ../nbs/21_metrics.ipynb #c61
+# %% ../nbs/21_metrics.ipynb #c64
 def skill(
     scores:dict,        # As from score_forecasts
     score:str='mse',    # Which score to compare
     name:str='model',   # Whose skill
     baseline:str=None,  # Over which forecast; the best trivial one if None
-)->float: # Percent; negative where the other forecast is better
+)->float: # Percent; negative where the other forecast is better, NaN without a mean
     "How far `name` has gone from a forecast without a model to a perfect one"
     base = _mean(scores, baseline or best_trivial(scores, score), score)
     return percent_gained(_mean(scores, name, score), base, perfect(score))
 
-# %% ../nbs/21_metrics.ipynb #c62
+# %% ../nbs/21_metrics.ipynb #c65
 def percent_gained(
     value:float,   # A score
     base:float,    # The score to compare with
@@ -317,7 +321,7 @@ def percent_gained(
     "How far `value` is on the way from `base` to `best`"
     return 100*(value-base)/(best-base) if base!=best and best<math.inf else math.nan
 
-# %% ../nbs/21_metrics.ipynb #c66
+# %% ../nbs/21_metrics.ipynb #c69
 def _lead_times(n): # ten of them where there are more
     return sorted({round(i*(n-1)/9) for i in range(10)}) if n > 10 else list(range(n))
 
@@ -326,13 +330,15 @@ def _decimals(smallest):
 
 def _number(v, d): return '-' if v is None or math.isnan(v) else f"{v:.{d}f}"
 
+def _percent(v): return '-' if math.isnan(v) else f"{v:.1f} %"
+
 def _aligned(table): # Rows of strings -> text, first column to the left
     first,*others = [max(map(len, column)) for column in zip(*table)]
     line = lambda name, *cells: '  '.join(
         [name.ljust(first), *(c.rjust(w) for c,w in zip(cells, others))])
     return '\n'.join(line(*row) for row in table)
 
-# %% ../nbs/21_metrics.ipynb #c67
+# %% ../nbs/21_metrics.ipynb #c70
 def score_table(
     scores:dict,     # As from score_forecasts
     score:str='mse', # Which score
@@ -347,7 +353,7 @@ def score_table(
     trivial = any(n in TRIVIAL and not math.isnan(means[n]) for n in names)
     skilled = trivial and best < math.inf and not set(names) <= set(TRIVIAL)
     leads   = _lead_times(len(scores[names[0]][score]))
-    gain = lambda n: '' if n in TRIVIAL else _number(skill(scores, score, n), 1)+' %'
+    gain = lambda n: '' if n in TRIVIAL else _percent(skill(scores, score, n))
     def row(n):
         values = [_number(scores[n][score][t], d) for t in leads]
         return [n, _number(means[n], d), *([gain(n)] if skilled else []), *values]
@@ -359,9 +365,13 @@ def score_table(
         base = f"{best_trivial(scores, score)!r}, the best without a model"
         way  = f"from {base}, to 1" if best else f"under {base}"
         text += f"\nskill: how far {way}"
+    if any(map(math.isnan, means.values())): text += f"\n{_NO_VALUE}"
     return text
 
-# %% ../nbs/21_metrics.ipynb #c73
+_NO_VALUE = (
+    "-: not defined, or the forecast is missing; a mean is of all lead times or none")
+
+# %% ../nbs/21_metrics.ipynb #c76
 def save_scores(
     scores:dict, # As from score_forecasts
     path,        # The CSV file to write
@@ -374,7 +384,7 @@ def save_scores(
         csv.writer(f).writerows([('forecast','score','lead','value'), *rows])
     return Path(path)
 
-# %% ../nbs/21_metrics.ipynb #c78
+# %% ../nbs/21_metrics.ipynb #c81
 def image_scores(
     data_range:float, # Largest minus smallest value that the data may take
     window:int=11,    # Side of SSIM's window
@@ -392,7 +402,7 @@ def image_scores(
             ssim, _mean_of, lambda seen: whole_windows(seen, window)),
         f'psnr_{data_range:g}': Score(_squares, psnr)}
 
-# %% ../nbs/21_metrics.ipynb #c90
+# %% ../nbs/21_metrics.ipynb #c93
 def _hss(n, h, f, m):
     c = n-h-f-m
     return 2*(h*c-m*f)/((h+m)*(m+c)+(h+f)*(f+c))
@@ -401,12 +411,12 @@ _COUNTED = dict( # of all pixels, hits, false alarms and misses
     csi=lambda n, h, f, m: h/(h+m+f), pod=lambda n, h, f, m: h/(h+m),
     far=lambda n, h, f, m: f/(h+f), hss=_hss)
 
-# %% ../nbs/21_metrics.ipynb #c94
+# %% ../nbs/21_metrics.ipynb #c97
 def _share(wet, window): # of wet pixels in each window
-    share = F.avg_pool2d(wet.flatten(0, -3).double(), window, stride=1)
+    share = F.avg_pool2d(wet.flatten(0, -3), window, stride=1)
     return share.unflatten(0, wet.shape[:-2])
 
-# %% ../nbs/21_metrics.ipynb #c96
+# %% ../nbs/21_metrics.ipynb #c99
 def rain_scores(
     thresholds=(.5,2.,5.), # In physical units, mm/h say
     # Function from the forecast's units to physical ones; they are the same if None
@@ -422,11 +432,14 @@ def rain_scores(
         scores |= _scores_at(t, to_units, t-slack, window)
     return scores
 
+def _wet(x, at): # 1 where it rains, 0 where it is dry, NaN where that is not known
+    return torch.where(x.isnan(), math.nan, (x >= at).double())
+
 def _scores_at(name, to_units, at, window):
-    def wet(*frames): return [to_units(x)>=at for x in frames]
+    def wet(*frames): return [_wet(to_units(x), at) for x in frames]
     def counts(p, y):
         p,y = wet(p, y)
-        return [p&y, p&~y, ~p&y]
+        return [p*y, p*(1-y), (1-p)*y]
     def fractions(p, y):
         if min(y.shape[-2:]) < window:
             raise arg_error('window', f"at most the size, {tuple(y.shape[-2:])}", window)

@@ -6,7 +6,7 @@
 __all__ = ['same_chance', 'named', 'read_training', 'TrainingCheckpoint']
 
 # %% ../nbs/44_resume.ipynb #c5
-import hashlib, os, random, signal, threading, time, warnings
+import hashlib, os, pickle, random, signal, threading, time, warnings
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,58 +23,21 @@ from fastai.torch_core import to_device
 from .callbacks import peers, stateful_layers
 from .checkpoint import flat, load_tensors, pack, save_tensors, unpack
 from .checks import check_bool, previous_path, arg_error
-from .learner import SequenceLearner
+from .learner import (
+    SequenceLearner, generator_state, plain_attributes, set_generator_state)
 
 # %% ../nbs/44_resume.ipynb #c12
-def _access(g):
-    "Functions that get and set the state of a generator of Python, NumPy or torch"
-    if isinstance(g, random.Random):    return g.getstate,g.setstate
-    if isinstance(g, torch.Generator):  return g.get_state,g.set_state
-    bits = g.bit_generator
-    return partial(getattr, bits, 'state'),partial(setattr, bits, 'state')
-
-def _generators(dls):
-    "Functions that get and set the state of each generator, by its name"
-    found = dict(
-        python=(random.getstate, random.setstate),
-        numpy=(partial(np.random.get_state, legacy=False), np.random.set_state),
-        torch=(torch.get_rng_state, torch.set_rng_state))
-    if torch.backends.mps.is_available():
-        found['mps'] = torch.mps.get_rng_state,torch.mps.set_rng_state
-    if torch.cuda.is_available():
-        for i in range(torch.cuda.device_count()):
-            found[f'cuda.{i}'] = (
-                partial(torch.cuda.get_rng_state, i),
-                partial(torch.cuda.set_rng_state, device=i))
-    kinds = random.Random, np.random.Generator, torch.Generator
-    for i,dl in enumerate(dls.loaders):
-        parts = dict(loader=dl, dataset=dl.dataset, sampler=vars(dl).get('sampler'))
-        for part,o in parts.items():
-            for k,g in getattr(o, '__dict__', {}).items():
-                if isinstance(g, kinds): found[f'{i}.{part}.{k}'] = _access(g)
-    return found
-
-def _generator_state(dls):
-    "The state of every generator"
-    return {k: get() for k,(get,_) in _generators(dls).items()}
-
-def _set_generator_state(dls, state):
-    "Give every generator its state"
-    for k,(_,put) in _generators(dls).items():
-        if k in state: put(state[k])
-
-# %% ../nbs/44_resume.ipynb #c13
 @contextmanager
 def same_chance(
     dls, # DataLoaders
 ):
     "Draw what is always the same, and leave no trace in any generator"
-    state = _generator_state(dls)
+    state = generator_state(dls)
     random.seed(0); np.random.seed(0); torch.random.default_generator.manual_seed(0)
     try: yield
-    finally: _set_generator_state(dls, state)
+    finally: set_generator_state(dls, state)
 
-# %% ../nbs/44_resume.ipynb #c16
+# %% ../nbs/44_resume.ipynb #c15
 _REMEMBERED = {
     Recorder: ('lrs', 'iters', 'losses', 'values'), ParamScheduler: ('hps',),
     TrackerCallback: ('best', 'new_best'), EarlyStoppingCallback: ('wait',),
@@ -101,6 +64,16 @@ def _rememberers(learn):
     cbs = [cb for cb in learn.cbs.sorted('order') if _remembered(cb) or own(cb)]
     return {f'{i} {type(cb).__name__}': cb for i,cb in enumerate(cbs)}
 
+def _fingerprints(learn):
+    "What callbacks hold that are not saved: checksums of their attributes"
+    saved = list(_rememberers(learn).values())
+    return {
+        (type(cb).__name__, k): hashlib.sha256(pickle.dumps(v)).digest()
+        for cb in learn.cbs
+        if cb not in saved and not isinstance(cb, TrainingCheckpoint)
+        and not type(cb).__module__.startswith(('fastai.', 'convlstm_nb.'))
+        for k,v in plain_attributes(cb).items()}
+
 def _metrics_of(learn):
     "The metrics that a Learner adds up"
     if not hasattr(learn, 'recorder'): return []
@@ -115,7 +88,7 @@ def _carried(model):
     "The states that stateful layers carry"
     return [m.carried.value for m in stateful_layers(model)]
 
-# %% ../nbs/44_resume.ipynb #c17
+# %% ../nbs/44_resume.ipynb #c16
 def _training_state(learn):
     "All that the rest of a training depends on, but for the generators"
     grads = {n: p.grad for n,p in learn.model.named_parameters() if p.grad is not None}
@@ -150,7 +123,7 @@ def _set_training_state(learn, state):
     for m,values in zip(_metrics_of(learn), state['metrics']): vars(m).update(values)
     for k,v in state['loop'].items(): setattr(learn, k, v)
 
-# %% ../nbs/44_resume.ipynb #c20
+# %% ../nbs/44_resume.ipynb #c19
 def _arrays(o):
     "The arrays in an item of a dataset"
     if isinstance(o, dict): o = list(o.values())
@@ -178,13 +151,13 @@ def _data_settings(dl):
     if not hasattr(ds, '__getitem__') or not hasattr(ds, '__len__'): return said
     return said | dict(sequences=len(ds), checksum=_data_checksum(ds))
 
-# %% ../nbs/44_resume.ipynb #c21
+# %% ../nbs/44_resume.ipynb #c20
 def named(f):
     "The name of a function, with what is fixed of a partial one"
     if isinstance(f, partial): return f"{named(f.func)} {f.keywords}"
     return getattr(f, '__name__', type(f).__name__)
 
-# %% ../nbs/44_resume.ipynb #c22
+# %% ../nbs/44_resume.ipynb #c21
 def _is_setting(v):
     "Is it a number, a word, or a list of such?"
     if isinstance(v, (list, tuple)): return all(map(_is_setting, v))
@@ -225,14 +198,14 @@ def _differences(then, now, n=6):
     if len(told) > n: told = [*told[:n], f"and {len(told)-n} more"]
     return '; '.join(told)
 
-# %% ../nbs/44_resume.ipynb #c26
+# %% ../nbs/44_resume.ipynb #c25
 def _machine(learn):
     "On what a training runs: sums are the same to the last bit only on the same"
     device = next(learn.model.parameters()).device
     name = torch.cuda.get_device_name(device) if device.type=='cuda' else device.type
     return dict(device=name, threads=torch.get_num_threads(), torch=torch.__version__)
 
-# %% ../nbs/44_resume.ipynb #c27
+# %% ../nbs/44_resume.ipynb #c26
 _PARTS = (
     'epoch', 'batch', 'seconds', 'settings', 'machine', 'config', 'state', 'start',
     'now', 'others')
@@ -251,7 +224,7 @@ def read_training(
         raise arg_error(
             path, 'the file of a TrainingCheckpoint', f"another ({e!r})") from None
 
-# %% ../nbs/44_resume.ipynb #c29
+# %% ../nbs/44_resume.ipynb #c28
 class TrainingCheckpoint(Callback):
     "Save all that the rest of a training depends on, every epoch and every few minutes"
     order = 100 # After all others
@@ -284,6 +257,7 @@ class TrainingCheckpoint(Callback):
                 'say `resume=True` to go on with it, or move it away', FileExistsError)
         if there: self.go_on()
         else:     self.save(0, 0)
+        self.unsaved,self.warned = _fingerprints(self.learn),set()
         self.signals.listen()
 
     def go_on(self):
@@ -313,11 +287,11 @@ class TrainingCheckpoint(Callback):
 
     def put(self, found):
         _set_training_state(self.learn, found['state'])
-        _set_generator_state(self.dls, found['now'])
+        set_generator_state(self.dls, found['now'])
 
     def before_train(self):
         found,self.found = self.found,None
-        self.seen,self.start = 0,_generator_state(self.dls)
+        self.seen,self.start = 0,generator_state(self.dls)
         if not found or not found['batch']: return
         self.put(found) # again, after what the others did for a new epoch
         self.seen,self.start = found['batch'],found['start']
@@ -326,14 +300,25 @@ class TrainingCheckpoint(Callback):
     def rest(self, now):
         "What is left of an epoch: draw the batches again that were seen, and go on"
         del self.learn.batches
-        _set_generator_state(self.dls, self.start)
+        set_generator_state(self.dls, self.start)
         batches = enumerate(self.dl)
         for _ in range(self.seen): next(batches)
-        _set_generator_state(self.dls, now)
+        set_generator_state(self.dls, now)
         return batches
 
+    def warn_of_unsaved(self):
+        "Say which callbacks have a state that no checkpoint holds"
+        for (cb,k),value in _fingerprints(self.learn).items():
+            if cb in self.warned or self.unsaved.get((cb, k)) == value: continue
+            self.warned.add(cb)
+            warnings.warn(
+                f"{cb} changes `{k}` while it trains, and a resumed training begins "
+                "without it: give it `state_dict` and `load_state_dict`", stacklevel=2)
+
     def after_batch(self):
-        if self.training: self.seen = self.iter+1
+        if self.training:
+            if not self.seen: self.warn_of_unsaved() # early, before there is much to lose
+            self.seen = self.iter+1
         # in validation each process is at a batch of its own
         elif peers(self.learn).size > 1: return
         if self.told(self.training and time.monotonic() >= self.due):
@@ -348,8 +333,9 @@ class TrainingCheckpoint(Callback):
         return word
 
     # all that validation changes
-    def after_train(self):      self.learned = _generator_state(self.dls)
+    def after_train(self):      self.learned = generator_state(self.dls)
     def after_epoch(self):
+        self.warn_of_unsaved()
         self.save(self.epoch + 1, 0)
         self.told()
         self.signals.obey()
@@ -365,7 +351,7 @@ class TrainingCheckpoint(Callback):
     def save(self, epoch, batch):
         "Write the checkpoint from which batch `batch` of epoch `epoch` comes next"
         now = (
-            self.learned if batch and not self.training else _generator_state(self.dls))
+            self.learned if batch and not self.training else generator_state(self.dls))
         mine,*others = peers(self.learn).gather(dict(
             carried=_carried(self.learn.model), now=now,
             start=self.start if batch else None))
@@ -382,7 +368,7 @@ class TrainingCheckpoint(Callback):
     # spent on the training, over all its parts
     def seconds(self): return self.before + time.monotonic()-self.begun
 
-# %% ../nbs/44_resume.ipynb #c30
+# %% ../nbs/44_resume.ipynb #c29
 class _Signals:
     "Ctrl-C and SIGTERM that wait for a good moment"
     patience = 3 # Seconds

@@ -43,18 +43,21 @@ class Options:
         if isinstance(said, cls): return said
         if not isinstance(said, dict):
             raise arg_error(cls.__name__, 'a dict of options', _brief(said))
-        cls._check_names(said)
+        cls.check_names(said)
         return cls(**said)
 
     def changed(self,
         **options # Values of fields; None changes nothing
     ):
         "Copy with other values"
-        self._check_names(options)
+        self.check_names(options)
         return replace(self, **{k:v for k,v in options.items() if v is not None})
 
     @classmethod
-    def _check_names(cls, said):
+    def check_names(cls,
+        said, # Names of options
+    ):
+        "Raise an error if one is not a field"
         for k in said: check_choice(cls.__name__, k, [f.name for f in fields(cls)])
 
 # %% ../nbs/51_options.ipynb #c12

@@ -70,7 +70,7 @@ PRESETS = {
         TrainOptions(epochs=200, lr=5e-4, sampling=50_000)),
     'own': Preset(
         FileData(''), {'class': 'EncoderForecaster', 'args': dict(
-            hidden_channels=[64, 64], output='identity', residual=True, **_FILE_MODEL)},
+            hidden_channels=[64, 64], **_FILE_MODEL, output='identity', residual=True)},
         TrainOptions()),
     'rain': Preset(
         FileData('', scaling='log', top=100., thresholds=[.5, 2., 5.]),
@@ -91,7 +91,7 @@ def file_preset(
     model = found.model
     if preset == 'own' and data.period: model = {
         'class': PeriodicForecaster.__name__,
-        'args': dict(hidden_channels=[32], period=data.period, **_FILE_MODEL)}
+        'args': dict(hidden_channels=[32], **_FILE_MODEL, period=data.period)}
     if model['class'] == LagrangianForecaster.__name__:
         model = model | dict(args=model['args'] | dict(memory=data.context))
     if data.covariates and 'covariates' not in signature(

@@ -7,7 +7,6 @@ __all__ = ['file_records', 'file_windows', 'TurnAndMirror', 'Experiment', 'FileE
 
 # %% ../nbs/52_experiment.ipynb #c5
 import math, warnings
-from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 import numpy as np

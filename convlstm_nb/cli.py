@@ -57,11 +57,12 @@ def _handlers():
         for number,handler in old.items():
             signal.signal(number, handler or signal.SIG_DFL)
 
+# %% ../nbs/55_cli.ipynb #c11
 @contextmanager
 def _one_line_errors(
     command:str, # Its name
 ):
-    "Turn a user's error into one line and exit code 2, Ctrl-C into 130, SIGTERM into 143"
+    "Turn a user's error into one line and exit code 2, Ctrl-C into 130"
     usual = warnings.formatwarning
     warnings.formatwarning = lambda message, *args, **kw: _one_line(command, message)
     errors = ValueError,TypeError,OSError,RuntimeError,MemoryError,ArithmeticError
@@ -75,7 +76,7 @@ def _one_line_errors(
         sys.exit(130)
     finally: warnings.formatwarning = usual
 
-# %% ../nbs/55_cli.ipynb #c14
+# %% ../nbs/55_cli.ipynb #c15
 class _Output:
     "Standard output or error that goes nowhere once its reader has left"
     def __init__(self, stream):
@@ -92,7 +93,7 @@ class _Output:
             if e.errno not in (errno.EPIPE, errno.EIO): raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
-# %% ../nbs/55_cli.ipynb #c16
+# %% ../nbs/55_cli.ipynb #c17
 def _command(
     *kinds, # Dataclasses of the function's `**options`
 ):
@@ -110,6 +111,7 @@ def _command(
 
 def _underscored(m): return '--' + m[0][2:].replace('-', '_')
 
+# %% ../nbs/55_cli.ipynb #c18
 def _parser(
     f, # A function with comments beside its parameters
     kinds=(), # Dataclasses with comments beside their fields
@@ -142,7 +144,7 @@ def _add_option(
         name, help=text.replace('%', '%%'), **kw,
         **dict(default=default if own else None) if name[0] == '-' else {})
 
-# %% ../nbs/55_cli.ipynb #c21
+# %% ../nbs/55_cli.ipynb #c23
 @_command(FileData, TrainOptions, ModelOptions)
 def convlstm_train(
     # What to train: quick, digits, or shi2015-1layer, -2layer, -3layer, -2layer-1x1,
@@ -158,9 +160,9 @@ def convlstm_train(
     bf16:bool=False, # Short for `--precision bf16`
     seed:int=None, # Of the weights and of the training sequences; 0 by default
     device:str=None, # cpu, cuda, mps, ...; by default a GPU if there is one
-    **options # Fields of FileData, TrainOptions and ModelOptions; the preset's by default
+    **options # Fields of FileData, TrainOptions, ModelOptions; by default the preset's
 ):
-    "Train a ConvLSTM on moving digits or on a file of yours, and compare it with baselines"
+    "Train a ConvLSTM on moving digits or a file of yours, and compare it with baselines"
     peers,started = join(device),time.perf_counter()
     _check_device(device)
     if bf16: options['precision'] = 'bf16'
@@ -171,20 +173,20 @@ def convlstm_train(
     if data is None: _absent(said, 'without `--data`')
     if resume is None:
         what,called = _what(preset, data, said)
-        where = lambda: new_folder(runs, called if name is None else name, name is not None)
+        where = lambda: new_folder(runs, name, called)
         start = lambda folder: train_run(what, folder, **train | dict(seed=seed or 0))
-        print_first = f"Training {called!r}; everything goes to "
+        says  = f"Training {called!r}; everything goes to "
     else:
         _absent(dict(name=name, data=data), 'with `--resume`', 'pass `--resume NAME`')
         where = lambda: unfinished(runs, resume)
         start = lambda folder: resume_run(folder, preset, **train)
-        print_first = 'Resuming '
+        says  = 'Resuming '
     folder = Path(peers.broadcast(None if peers.rank else str(where())))
-    if not peers.rank: print(f"{print_first}{printable(folder)}/", flush=True)
+    if not peers.rank: print(f"{says}{printable(folder)}/", flush=True)
     with abandoned(folder, peers): scores = start(folder)
     if not peers.rank: _report(scores, folder, time.perf_counter() - started)
 
-# %% ../nbs/55_cli.ipynb #c22
+# %% ../nbs/55_cli.ipynb #c24
 def _taken(
     kind, # A dataclass
     options:dict, # Options of several, from which these are taken out
@@ -193,6 +195,7 @@ def _taken(
     found = {f.name: options.pop(f.name, None) for f in fields(kind)}
     return {k: v for k,v in found.items() if v is not None}
 
+# %% ../nbs/55_cli.ipynb #c25
 def _absent(
     options:dict, # Name to value; None is not given
     when:str, # 'without `--data`', say
@@ -209,8 +212,8 @@ def _what(
 )->tuple: # A preset or its name, and the name of the run
     "Choose what to train"
     if preset is not None: check_choice('preset', preset, list(PRESETS))
-    if data is not None: return file_preset(data, preset or 'own', **said), run_name(data)
-    return preset or 'quick', preset or 'quick'
+    if data is None: return preset or 'quick', preset or 'quick'
+    return file_preset(data, preset or 'own', **said), run_name(data)
 
 def _report(
     scores:dict, # As in `metrics.json`
@@ -223,6 +226,7 @@ def _report(
     print(f"\nIn {seconds:.0f} s. Look at {printable(folder)}/forecast.gif, and at:")
     for path in sorted(folder.iterdir()): print(f"  {printable(path)}")
 
+# %% ../nbs/55_cli.ipynb #c26
 def _check_device(
     device:str, # 'cuda', say
 ):
@@ -236,7 +240,7 @@ def _check_device(
             'device', 'one that PyTorch can use here', repr(device),
             str(e).split('\n')[0]) from None
 
-# %% ../nbs/55_cli.ipynb #c23
+# %% ../nbs/55_cli.ipynb #c27
 @_command()
 def convlstm_predict(
     run:str, # Folder of a trained model, such as runs/quick
@@ -259,7 +263,7 @@ def convlstm_predict(
     shape = predict_run(run, data, out, horizon, _split_words(key), force, axes)
     print(f"Wrote a forecast of shape {shape} to {printable(out)}")
 
-# %% ../nbs/55_cli.ipynb #c24
+# %% ../nbs/55_cli.ipynb #c28
 @_command()
 def convlstm_evaluate(
     run:str, # Folder of a trained model, such as runs/quick
@@ -282,7 +286,7 @@ def convlstm_evaluate(
         kinds = dict.fromkeys(k.split('_')[0] for k in scores['model'])
         print(f"--score prints another table: {', '.join(kinds)}")
 
-# %% ../nbs/55_cli.ipynb #c25
+# %% ../nbs/55_cli.ipynb #c29
 def _left_out(
     scores:dict, # As in `metrics.json`
     run, # Folder of the run

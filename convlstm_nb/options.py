@@ -15,6 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import get_args, get_origin
 from fastai.optimizer import Adam, RMSProp
+from fastcore.basics import patch
 from .checks import arg_error, check_bool, check_choice, check_int
 from .data.moving_mnist import MovingMNIST
 from .losses import (
@@ -24,8 +25,7 @@ from .losses import (
 @dataclass
 class Options:
     "Values that are checked when they are set"
-    # not a field, since it has no type: field -> its least and largest value, or a
-    # list of choices
+    # no field, since it has no type: a field's least and largest value, or its choices
     limits = {}
 
     def __post_init__(self):
@@ -37,7 +37,7 @@ class Options:
 
     @classmethod
     def of(cls,
-        said, # A dict, such as a part of `config.json`; options are returned as they are
+        said, # A dict, such as a part of `config.json`, or options
     ):
         "Make options from a dict, or raise an error that names the key"
         if isinstance(said, cls): return said
@@ -189,27 +189,35 @@ class FileData(Options):
         if isinstance(self.path, Path): self.path = str(self.path)
         super().__post_init__()
         if self.crop and len(self.crop) == 1: self.crop *= 2
-        if self.axes and Path(self.path).suffix not in ('.npy', '.npz'):
-            raise arg_error(
-                'axes', 'absent for a file that names its axes', repr(self.axes))
-        if self.period and self.period > self.context:
-            raise arg_error(
-                'period', f"at most the context, {self.context}", self.period,
-                'choose a longer context')
-        if (self.train_until is None) != (self.test_from is None):
-            raise arg_error(
-                'train_until, test_from', 'both given, or none',
-                f"{self.train_until}, {self.test_from}")
+        _check_file(self)
 
-# %% ../nbs/51_options.ipynb #c25
+# %% ../nbs/51_options.ipynb #c23
+def _check_file(
+    data:FileData, # Each field checked
+):
+    "Check what several fields say together"
+    if data.axes and Path(data.path).suffix not in ('.npy', '.npz'):
+        raise arg_error(
+            'axes', 'absent for a file that names its axes', repr(data.axes))
+    if data.period and data.period > data.context:
+        raise arg_error(
+            'period', f"at most the context, {data.context}", data.period,
+            'choose a longer context')
+    if (data.train_until is None) != (data.test_from is None):
+        raise arg_error(
+            'train_until, test_from', 'both given, or none',
+            f"{data.train_until}, {data.test_from}")
+
+# %% ../nbs/51_options.ipynb #c26
 def data_options(
     said, # The `data` of a preset or of `config.json`
 )->Options: # FileData or DigitsData
     "Read what the data are: of a file if they have a `path`, else moving digits"
     if isinstance(said, Options): return said
-    return (FileData if isinstance(said, dict) and 'path' in said else DigitsData).of(said)
+    on_file = isinstance(said, dict) and 'path' in said
+    return (FileData if on_file else DigitsData).of(said)
 
-# %% ../nbs/51_options.ipynb #c28
+# %% ../nbs/51_options.ipynb #c29
 @contextmanager
 def config_errors(
     path, # The file
@@ -220,7 +228,7 @@ def config_errors(
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as e:
         raise arg_error(path, what, e) from None
 
-# %% ../nbs/51_options.ipynb #c31
+# %% ../nbs/51_options.ipynb #c32
 @dataclass
 class ModelOptions(Options):
     "What replaces arguments of the preset's model"
@@ -234,7 +242,7 @@ class ModelOptions(Options):
             hidden_channels=self.hidden, kernel_size=self.kernel, patch_size=self.patch)
         return {k: v for k,v in args.items() if v is not None}
 
-# %% ../nbs/51_options.ipynb #c35
+# %% ../nbs/51_options.ipynb #c36
 _LOSSES = {
     'mse': lambda output, weight: FrameMSE(output=output),
     'mae': lambda output, weight: FrameMAE(output=output),
@@ -250,7 +258,7 @@ def _loss_names(
     "Read the names of losses"
     return [check_choice('loss', n, list(_LOSSES)) for n in said.split('+')]
 
-# %% ../nbs/51_options.ipynb #c36
+# %% ../nbs/51_options.ipynb #c37
 def loss_of(
     said:str, # Names with + between
     output:str='identity', # The model's: `'sigmoid'` or `'identity'`
@@ -270,7 +278,7 @@ def loss_of(
     losses = [_LOSSES[n](output, weight) for n in names]
     return losses[0] if len(losses)==1 else LossSum(losses)
 
-# %% ../nbs/51_options.ipynb #c40
+# %% ../nbs/51_options.ipynb #c41
 OPTIMIZERS = {'adam':Adam, 'rmsprop':partial(RMSProp, sqr_mom=.9)}
 
 @dataclass
@@ -304,21 +312,27 @@ class TrainOptions(Options):
         if self.epochs is None and self.minutes is None: self.epochs = 20
         if self.loss is not None: _loss_names(self.loss)
 
-    def changed(self,
-        **options # Values of fields; None changes nothing
-    ):
-        "Copy with other values; `minutes` leave the number of epochs open"
-        new = super().changed(**options)
-        if options.get('minutes') is None: return new
-        if options.get('epochs') is not None:
-            raise arg_error('minutes', 'absent with `epochs`', options['minutes'])
-        new.epochs = None
-        return new
+# %% ../nbs/51_options.ipynb #c42
+@patch
+def changed(
+    self:TrainOptions,
+    **options # Values of fields; None changes nothing
+):
+    "Copy with other values; `minutes` leave the number of epochs open"
+    new = Options.changed(self, **options)
+    if options.get('minutes') is None: return new
+    if options.get('epochs') is not None:
+        raise arg_error('minutes', 'absent with `epochs`', options['minutes'])
+    new.epochs = None
+    return new
 
-    def fit(self,
-        learn, # A Learner
-        cbs=None, # Callbacks
-    ):
-        "Train, with the schedule of the learning rate"
-        once = learn.fit_one_cycle if self.schedule == 'one_cycle' else learn.fit
-        once(self.epochs, self.lr, cbs=cbs)
+# %% ../nbs/51_options.ipynb #c43
+@patch
+def fit(
+    self:TrainOptions,
+    learn, # A Learner
+    cbs=None, # Callbacks
+):
+    "Train, with the schedule of the learning rate"
+    once = learn.fit_one_cycle if self.schedule == 'one_cycle' else learn.fit
+    once(self.epochs, self.lr, cbs=cbs)

@@ -25,14 +25,14 @@ from .checkpoint import (
 from .checks import check_choice, previous_path, arg_error, check_int
 from .dataloaders import sequence_dls
 from .distributed import join
-from .experiment import TurnAndMirror, make_experiment
+from .experiment import make_experiment
 from .learner import convlstm_learner, forecast, target_mean
 from .logging import History, TensorBoard
 from .metrics import save_scores
 from .options import OPTIMIZERS, config_errors, loss_of
 from .plotting import (
     animate_forecast, plot_lead_times, save_figure, show_forecast)
-from .presets import PRESETS, Preset, plan_epochs
+from .presets import PRESETS, Preset, TurnAndMirror, plan_epochs
 from .resume import TrainingCheckpoint, read_training
 from .scoring import printable
 
@@ -41,13 +41,14 @@ _TRAINING = 'training.safetensors' # In a run folder until the run is complete
 
 def new_folder(
     parent, # Folder of runs
-    name:str, # Wanted name
-    given:bool, # Did the user choose it?
+    name:str=None, # The name that the user chose
+    usual:str='run', # Name without one: `usual`, or `usual-2`, … if that is taken
 )->Path: # A folder that did not exist; made
-    "Make a folder for a run, `name`, or `name-2`, … if that is taken"
+    "Make a folder for a run"
     if not str(parent).strip():
         raise arg_error('runs', 'the name of a folder', repr(parent))
-    parent = Path(parent)
+    parent,given = Path(parent),name is not None
+    if not given: name = usual
     if parent.exists() and not parent.is_dir():
         raise arg_error('runs', 'a folder', f"{str(parent)!r}, which is a file")
     if (
@@ -77,7 +78,7 @@ def abandoned(
     folder, # Of a run
     peers=SingleProcess(), # The processes that train it
 ):
-    "Remove the folder of a run that fails before it has anything to keep; say how to resume one that has"
+    "Remove the folder of a run that fails with nothing to keep, or say how to resume it"
     try: yield
     except BaseException as e:
         kept,others = folder/_TRAINING,peers.size > 1
@@ -131,16 +132,13 @@ def train_run(
     config = dict(data=asdict(preset.data), train=asdict(train), seed=seed)
     checkpoint = TrainingCheckpoint(
         folder/_TRAINING, resume=resume, config=dict(model=spec, **config))
-    facts = experiment.facts()
-    def save():
-        save_model(
-            folder, learn.model, spec, **config, **facts, device=str(device),
-            seconds=round(checkpoint.seconds, 1), torch=torch.__version__)
+    facts = experiment.facts() | dict(device=str(device), torch=torch.__version__)
+    save = lambda: save_model(
+        folder, learn.model, spec, **config, **facts,
+        seconds=round(checkpoint.seconds, 1))
     cbs = [checkpoint, KeepBest(save), *mixed]
     cbs += _callbacks_of(train, folder, seed, dict(model=spec, **config))
-    if not (sys.stdout.isatty() or IN_NOTEBOOK): # where a bar would redraw itself
-        learn.remove_cb(ProgressCallback)
-        if not peers.rank: cbs.append(_EpochLines())
+    cbs += _lines_for_bar(learn, peers)
     with learn.distrib_ctx(): train.fit(learn, cbs)
     if peers.rank: return {} # the first does the rest
     save()
@@ -160,6 +158,16 @@ def _chosen(
         preset, model=preset.model | dict(args=args),
         train=preset.train.changed(**train))
 
+def _lines_for_bar(
+    learn, # Whose progress bar is taken away, where it cannot redraw itself
+    peers, # The processes that train
+)->list: # A callback that takes its place
+    "Print lines in place of a progress bar, where the output is a file"
+    if sys.stdout.isatty() or IN_NOTEBOOK: return []
+    learn.remove_cb(ProgressCallback)
+    return [] if peers.rank else [_EpochLines()]
+
+# %% ../nbs/54_runs.ipynb #c16
 def _learner_of(
     preset:Preset, # What to train
     experiment, # Its data
@@ -193,7 +201,7 @@ def _callbacks_of(
     if train.patience: cbs.append(EarlyStoppingCallback(patience=train.patience))
     return cbs
 
-# %% ../nbs/54_runs.ipynb #c16
+# %% ../nbs/54_runs.ipynb #c17
 def _decide_epochs(
     learn, # A Learner before its fit
     minutes:float, # That the training may take
@@ -211,7 +219,7 @@ def _decide_epochs(
         return read_training(path)['config']['train']['epochs']
     return plan_epochs(learn, minutes, cbs)
 
-# %% ../nbs/54_runs.ipynb #c17
+# %% ../nbs/54_runs.ipynb #c18
 def _complete(
     experiment, # The data of the run
     model, # Its model, trained
@@ -226,7 +234,7 @@ def _complete(
         path.unlink(missing_ok=True)
     return scores
 
-# %% ../nbs/54_runs.ipynb #c18
+# %% ../nbs/54_runs.ipynb #c19
 def _write_scores(
     scores:dict, # As in `metrics.json`
     path, # Where, without an ending
@@ -235,7 +243,7 @@ def _write_scores(
     save_scores(scores, Path(f'{path}.csv'))
     save_figure(plot_lead_times(scores, headline(scores)[0]), Path(f'{path}.png'))
 
-# %% ../nbs/54_runs.ipynb #c19
+# %% ../nbs/54_runs.ipynb #c20
 def headline(
     scores:dict, # As in `metrics.json`
 )->list: # Names of scores: the first, and CSI
@@ -243,7 +251,7 @@ def headline(
     names = list(scores['model'])
     return names[:1] + [k for k in names[1:] if k.startswith('csi')]
 
-# %% ../nbs/54_runs.ipynb #c20
+# %% ../nbs/54_runs.ipynb #c21
 def _show_run(
     model, # A forecaster
     ds, # Test sequences
@@ -259,7 +267,7 @@ def _show_run(
         show_forecast(x[:3], y[:3], pred[:3], channel=0), Path(folder) / 'forecast.png')
     animate_forecast(x, y, pred, path=Path(folder)/'forecast.gif', channel=0)
 
-# %% ../nbs/54_runs.ipynb #c29
+# %% ../nbs/54_runs.ipynb #c30
 def unfinished(
     runs, # Folder of runs
     name:str='', # Which run; the last that was interrupted if empty
@@ -277,7 +285,7 @@ def unfinished(
             f"{name!r}, {done}" if name else 'none there', error=FileNotFoundError)
     return found[-1].parent
 
-# %% ../nbs/54_runs.ipynb #c31
+# %% ../nbs/54_runs.ipynb #c32
 def _check_training(
     folder, # Of a run that was interrupted
 )->tuple: # Its Preset and seed
@@ -294,7 +302,7 @@ def _check_training(
             raise ValueError(f"weights of another model: {d}")
         return Preset(data, model, train), seed
 
-# %% ../nbs/54_runs.ipynb #c32
+# %% ../nbs/54_runs.ipynb #c33
 def resume_run(
     folder, # Of a run that was interrupted
     # What follows must be as in that run; what is None is taken from it
@@ -309,7 +317,7 @@ def resume_run(
         said if preset is None else preset, folder,
         seed=number if seed is None else seed, device=device, resume=True, **options)
 
-# %% ../nbs/54_runs.ipynb #c46
+# %% ../nbs/54_runs.ipynb #c47
 def _run_model(
     run, # Folder of a run
 ): # The model, and its experiment
@@ -332,7 +340,7 @@ def predict_run(
     model,experiment = _run_model(run)
     return experiment.predict(model, data, out, horizon, key, axes, force)
 
-# %% ../nbs/54_runs.ipynb #c49
+# %% ../nbs/54_runs.ipynb #c50
 def evaluate_run(
     run, # Folder of a run
     data=None, # A file of sequences; the test sequences of the training if None

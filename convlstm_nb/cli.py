@@ -150,8 +150,7 @@ def convlstm_train(
     # What to train: quick, digits, or shi2015-1layer, -2layer, -3layer, -2layer-1x1,
     # -3layer-1x1, -fclstm, or openstl-convlstm; with `--data` own or rain
     preset:str=None,
-    # A file of yours: NetCDF, Zarr, .npy, .npz or GIF, a folder of images, or a pattern
-    # of several
+    # NetCDF, Zarr, .npy, .npz or GIF, a folder of images, or a pattern of several
     data:str=None,
     name:str=None, # Name of the run; the preset's or the file's by default
     runs:str='runs', # Folder that holds the runs
@@ -162,13 +161,13 @@ def convlstm_train(
     device:str=None, # cpu, cuda, mps, ...; by default a GPU if there is one
     **options # Fields of FileData, TrainOptions, ModelOptions; by default the preset's
 ):
-    "Train a ConvLSTM on moving digits or a file of yours, and compare it with baselines"
+    "Train a ConvLSTM on moving digits or a file, and compare it with baselines"
     peers,started = join(device),time.perf_counter()
     _check_device(device)
     if bf16: options['precision'] = 'bf16'
-    model = ModelOptions(**_taken(ModelOptions, options)).args()
-    said  = _taken(FileData, options)
-    train = dict(seed=seed, device=device, model=model, **_taken(TrainOptions, options))
+    said,train = _taken(FileData, options),_taken(TrainOptions, options)
+    train |= dict(seed=seed, device=device)
+    train['model'] = ModelOptions(**_taken(ModelOptions, options)).args()
     FileData.check_names(options) # none is left, but for what nobody knows
     if data is None: _absent(said, 'without `--data`')
     if resume is None:
@@ -303,8 +302,7 @@ def _left_out(
         why = 'SSIM and PSNR: the run does not say which range its training data had'
     elif not ssim: why = 'SSIM: the fields are smaller than its windows, 11x11 pixels'
     elif all(v is None for s in ssim for v in s):
-        why = ('SSIM: every window of 11x11 pixels has a missing one, and SSIM cannot do '
-            'with a part of it')
+        why = 'SSIM: every window of 11x11 pixels has a missing one'
     else: return out
     return f"{out}No {why}.\n"
 

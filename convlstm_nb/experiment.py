@@ -51,13 +51,13 @@ def _file_parts(
     data:FileData, # How to split them
 )->list: # Those for training, validation and test
     "Split records into parts that are apart"
-    gap = 0
-    if data.by in ('time', 'frame'):
-        gap = (data.context + data.horizon - 1) * data.step + 1
+    span = (data.context + data.horizon - 1) * data.step + 1
+    gap  = span if data.by in ('time', 'frame') else 0
     if data.test_from is None: return split(records, gap, data.by)
     first = between(records, data.by, None, data.train_until)
-    test  = between(records, data.by, data.test_from)
-    return [*split(first, gap, data.by, (.85, .15)), test]
+    return [
+        *split(first, gap, data.by, (.85, .15)),
+        between(records, data.by, data.test_from)]
 
 # %% ../nbs/52_experiment.ipynb #c18
 def file_windows(
@@ -67,8 +67,7 @@ def file_windows(
     records = file_records(data)
     # goes through all of them: each may be empty
     mask    = bool(sum(r.missing().any() for r in records))
-    parts   = dict(zip(('train','valid','test'), _file_parts(records, data)))
-    train   = parts['train']
+    train,valid,test = _file_parts(records, data)
     cycles  = [n for n in data.covariates if n in CYCLES]
     options = dict(
         step=data.step, mask=mask,
@@ -77,10 +76,10 @@ def file_windows(
         max_missing=.5 if mask else None, covariates=fit_covariates(train, cycles))
     later = data.test_stride or data.horizon
     make  = lambda part, stride, crop=None: Windows(
-        parts[part], data.context, data.horizon, stride=stride, crop=crop, **options)
+        part, data.context, data.horizon, stride=stride, crop=crop, **options)
     ds = dict(
-        train=make('train', data.stride, data.crop),
-        valid=make('valid', later, data.crop), test=make('test', later))
+        train=make(train, data.stride, data.crop),
+        valid=make(valid, later, data.crop), test=make(test, later))
     for a, b in (('train', 'valid'), ('train', 'test'), ('valid', 'test')):
         check_apart(ds[a], ds[b])
     file_scores(ds['test'], data.thresholds) # says what is wrong with them
@@ -105,16 +104,14 @@ class Experiment:
     "The data of a run, and what follows from them"
     to_units = metrics = None # Scaled values to units; scores to watch while training
 
-    def __init__(
-        self,
+    def __init__(self,
         config:dict, # With `data`; all of `config.json` for a trained run
         path=CONFIG, # The file that says it, for errors
     ):
         self.config,self.path = config,path
         with config_errors(path): self.data = data_options(config.get('data', {}))
 
-    def model_args(
-        self,
+    def model_args(self,
         dls, # DataLoaders of the parts
     )->dict:
         "Arguments of the model that follow from the data"
@@ -146,9 +143,8 @@ class FileExperiment(Experiment):
     def parts(self):
         "Windows to 'train', 'valid' and 'test' on"
         if not self.data.path:
-            raise arg_error(
-                'data', "given with the presets 'own' and 'rain'", 'nothing',
-                'pass `--data FILE`')
+            want = "given with the presets 'own' and 'rain'"
+            raise arg_error('data', want, 'nothing', 'pass `--data FILE`')
         return file_windows(self.data)
 
 # %% ../nbs/52_experiment.ipynb #c37
@@ -158,6 +154,7 @@ def to_units(self:FileExperiment):
     scaling = self.parts['valid'].scaling
     return scaling.inverse if scaling.shift.shape[1:]==(1,1) else None
 
+# %% ../nbs/52_experiment.ipynb #c38
 @patch(as_prop=True)
 def metrics(self:FileExperiment):
     "The scores to watch while training, in the units of the file"
@@ -167,6 +164,7 @@ def metrics(self:FileExperiment):
         ForecastMetric(k, s, self.to_units) for k, s in scores.items()
         if k.startswith(('rmse', 'csi'))]
 
+# %% ../nbs/52_experiment.ipynb #c39
 @patch
 def model_args(
     self:FileExperiment,
@@ -175,25 +173,24 @@ def model_args(
     "Arguments of the model that follow from the data"
     return channels(dls)
 
-# %% ../nbs/52_experiment.ipynb #c38
+# %% ../nbs/52_experiment.ipynb #c40
 @patch
 def facts(self:FileExperiment)->dict:
     "Describe the data for `config.json`"
     train = self.parts['train']
     first = train.records[0]
     return dict(
-        scaling=train.scaling.to_dict(),
-        mask=train.mask,
+        scaling=train.scaling.to_dict(), mask=train.mask,
         covariates=train.covariates and train.covariates.to_dict(),
         no_climatology=no_climatology(train, self.parts['test']),
-        spacing=_seconds(first.spacing),
-        variables=_units(first),
+        spacing=_seconds(first.spacing), variables=_units(first),
         windows={k: len(w) for k, w in self.parts.items()},
         parts={
             k: [repr(r) for r in w.records[:3]]
             + [f'and {len(w.records) - 3} more'] * (len(w.records) > 3)
             for k, w in self.parts.items()})
 
+# %% ../nbs/52_experiment.ipynb #c41
 @patch
 def score(
     self:FileExperiment,
@@ -204,7 +201,7 @@ def score(
         model, self.parts['test'], self.parts['train'], period=self.data.period,
         thresholds=self.data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #c39
+# %% ../nbs/52_experiment.ipynb #c42
 @patch
 def evaluate(
     self:FileExperiment,
@@ -214,8 +211,7 @@ def evaluate(
     axes:str=None, # Its axes, if they are others
 )->dict: # As score_windows
     "Score a trained model on its test windows, or on the whole of another file"
-    # as the model was trained, whatever the file is now
-    scaled = dict(self.trained)
+    scaled = dict(self.trained) # as the model was trained, whatever the file is now
     data   = scaled.pop('data')
     if path is None:
         same = FileExperiment(dict(data=data))
@@ -229,7 +225,7 @@ def evaluate(
     return score_windows(
         model, windows, period=data.period, thresholds=data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #c43
+# %% ../nbs/52_experiment.ipynb #c46
 def _check_record(
     record, # Record to forecast from
     config:dict, # As from load_config
@@ -241,7 +237,7 @@ def _check_record(
             record.name, f"of {len(said)} variables, as the model was trained with, "
             f"{', '.join(said)}", f"{len(here)}, {', '.join(here)}",
             'choose them by name')
-    for (k,want),(_,got) in zip(said.items(), here.items()):
+    for (k,want),got in zip(said.items(), here.values()):
         if want and got and want != got:
             raise arg_error(
                 record.name, f"{k} in {want}, as the model was trained with", got,
@@ -252,7 +248,7 @@ def _check_record(
             f"{record.name} has a frame every {step:g} s, the model was trained with "
             f"{config['spacing']:g} s", stacklevel=3)
 
-# %% ../nbs/52_experiment.ipynb #c44
+# %% ../nbs/52_experiment.ipynb #c47
 @patch
 def predict(
     self:FileExperiment,
@@ -280,7 +276,7 @@ def predict(
         write_frames(out, torch.stack(ys), layout, force)
     return tuple(torch.stack(ys).squeeze(0).shape)
 
-# %% ../nbs/52_experiment.ipynb #c45
+# %% ../nbs/52_experiment.ipynb #c48
 @patch
 def _forecast(
     self:FileExperiment,
@@ -290,8 +286,7 @@ def _forecast(
 ): # `(horizon,C,H,W)`
     "Forecast what follows a record, in the units of the file"
     _check_record(record, self.config)
-    data, scaling, mask, covariates = (
-        self.trained[k] for k in ('data', 'scaling', 'mask', 'covariates'))
+    data, scaling, mask, covariates = self.trained.values()
     known = known_part(record)
     x = torch.from_numpy(known_frames(known, data.context, data.step))
     if x.isnan().all():
@@ -307,7 +302,7 @@ def _forecast(
     # where there is never a value, none is forecast
     return torch.where(x.isnan().all(0), torch.nan, y)
 
-# %% ../nbs/52_experiment.ipynb #c59
+# %% ../nbs/52_experiment.ipynb #c62
 # of frames from 0 to 1
 _DIGIT_SCORES = {k: SCORES[k] for k in ('mse','mae','bce')} | image_scores(1)
 
@@ -320,8 +315,7 @@ class DigitsExperiment(Experiment):
         "Datasets to 'train', 'valid' and 'test' on"
         return self.data.datasets(self.config['seed'])
 
-    def score(
-        self,
+    def score(self,
         model, # A forecaster
     )->dict: # `{forecast: {score: [one value for each lead time]}}`
         "Score a model and the baselines on the test sequences"
@@ -333,7 +327,7 @@ class DigitsExperiment(Experiment):
         fns = dict(model=partial(forecast, model), **baselines)
         return score_forecasts(fns, _batches(self.parts['test']), _DIGIT_SCORES)
 
-# %% ../nbs/52_experiment.ipynb #c60
+# %% ../nbs/52_experiment.ipynb #c63
 @patch
 def evaluate(
     self:DigitsExperiment,
@@ -355,7 +349,7 @@ def evaluate(
     fns = dict(model=partial(forecast, model), black=black, persistence=persistence)
     return score_forecasts(fns, zip(*(w.split(50) for w in pairs)), _DIGIT_SCORES)
 
-# %% ../nbs/52_experiment.ipynb #c61
+# %% ../nbs/52_experiment.ipynb #c64
 def _cut_windows(
     x, # `(B,T,C,H,W)`
     context:int, # Input frames
@@ -365,10 +359,8 @@ def _cut_windows(
     "Cut sequences into windows that follow each other without overlap"
     n = context+horizon
     if x.shape[1] < n:
-        raise arg_error(
-            path,
-            f"sequences of at least {n} frames, {context} known and {horizon} to score",
-            x.shape[1])
+        want = f"at least {n} frames, {context} known and {horizon} to score"
+        raise arg_error(path, f"sequences of {want}", x.shape[1])
     w = x[:,:x.shape[1]//n*n].unflatten(1, (-1,n)).flatten(0,1)
     return w[:,:context],w[:,context:]
 
@@ -388,7 +380,7 @@ def _read_fractions(
             f"{x.min():.3g} to {x.max():.3g}", 'scale them first')
     return x,layout
 
-# %% ../nbs/52_experiment.ipynb #c62
+# %% ../nbs/52_experiment.ipynb #c65
 @patch
 def predict(
     self:DigitsExperiment,
@@ -407,12 +399,12 @@ def predict(
     y = forecast(model, x, check_int('horizon', horizon))
     return write_frames(out, y, layout, force)
 
-# %% ../nbs/52_experiment.ipynb #c63
+# %% ../nbs/52_experiment.ipynb #c66
 def make_experiment(
     config:dict, # With `data`: of a preset, or `config.json` of a run
     path=CONFIG, # The file that says it, for errors
 )->Experiment: # FileExperiment or DigitsExperiment
     "Make the experiment that a config describes"
     with config_errors(path): data = data_options(config.get('data', {}))
-    kind = FileExperiment if isinstance(data, FileData) else DigitsExperiment
-    return kind(config, path)
+    return (FileExperiment if isinstance(data, FileData) else DigitsExperiment)(
+        config, path)

@@ -63,6 +63,7 @@ class Options:
 # %% ../nbs/51_options.ipynb #c12
 def _brief(value): return repr(value)[:80]
 
+# %% ../nbs/51_options.ipynb #c13
 def _checked(
     name:str, # A field
     value, # What it is set to
@@ -102,7 +103,7 @@ def _checked_number(
         raise arg_error(name, f"a number from {least:g} to {most:g}", _brief(value))
     return float(number)
 
-# %% ../nbs/51_options.ipynb #c16
+# %% ../nbs/51_options.ipynb #c17
 @dataclass
 class Motion(Options):
     "Sequences of digits that move: arguments of MovingMNIST"
@@ -126,7 +127,7 @@ class Motion(Options):
                 'size', f"one for sequences of at most {2**22} pixels",
                 f"{frames} frames of {self.size}x{self.size}")
 
-# %% ../nbs/51_options.ipynb #c17
+# %% ../nbs/51_options.ipynb #c18
 @dataclass
 class DigitsData(Options):
     "Moving digits to train, validate and test on"
@@ -151,7 +152,7 @@ class DigitsData(Options):
             train=make('train', seed=seed, fresh=self.fresh), valid=make('valid'),
             test=make('test'))
 
-# %% ../nbs/51_options.ipynb #c22
+# %% ../nbs/51_options.ipynb #c23
 @dataclass
 class FileData(Options):
     "What to read from a file, and how to cut it into windows"
@@ -191,7 +192,7 @@ class FileData(Options):
         if self.crop and len(self.crop) == 1: self.crop *= 2
         _check_file(self)
 
-# %% ../nbs/51_options.ipynb #c23
+# %% ../nbs/51_options.ipynb #c24
 def _check_file(
     data:FileData, # Each field checked
 ):
@@ -208,7 +209,7 @@ def _check_file(
             'train_until, test_from', 'both given, or none',
             f"{data.train_until}, {data.test_from}")
 
-# %% ../nbs/51_options.ipynb #c26
+# %% ../nbs/51_options.ipynb #c27
 def data_options(
     said, # The `data` of a preset or of `config.json`
 )->Options: # FileData or DigitsData
@@ -217,7 +218,7 @@ def data_options(
     on_file = isinstance(said, dict) and 'path' in said
     return (FileData if on_file else DigitsData).of(said)
 
-# %% ../nbs/51_options.ipynb #c29
+# %% ../nbs/51_options.ipynb #c30
 @contextmanager
 def config_errors(
     path, # The file
@@ -228,7 +229,7 @@ def config_errors(
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as e:
         raise arg_error(path, what, e) from None
 
-# %% ../nbs/51_options.ipynb #c32
+# %% ../nbs/51_options.ipynb #c33
 @dataclass
 class ModelOptions(Options):
     "What replaces arguments of the preset's model"
@@ -242,7 +243,7 @@ class ModelOptions(Options):
             hidden_channels=self.hidden, kernel_size=self.kernel, patch_size=self.patch)
         return {k: v for k,v in args.items() if v is not None}
 
-# %% ../nbs/51_options.ipynb #c36
+# %% ../nbs/51_options.ipynb #c37
 _LOSSES = {
     'mse': lambda output, weight: FrameMSE(output=output),
     'mae': lambda output, weight: FrameMAE(output=output),
@@ -258,7 +259,7 @@ def _loss_names(
     "Read the names of losses"
     return [check_choice('loss', n, list(_LOSSES)) for n in said.split('+')]
 
-# %% ../nbs/51_options.ipynb #c37
+# %% ../nbs/51_options.ipynb #c38
 def loss_of(
     said:str, # Names with + between
     output:str='identity', # The model's: `'sigmoid'` or `'identity'`
@@ -278,7 +279,7 @@ def loss_of(
     losses = [_LOSSES[n](output, weight) for n in names]
     return losses[0] if len(losses)==1 else LossSum(losses)
 
-# %% ../nbs/51_options.ipynb #c41
+# %% ../nbs/51_options.ipynb #c42
 OPTIMIZERS = {'adam':Adam, 'rmsprop':partial(RMSProp, sqr_mom=.9)}
 
 @dataclass
@@ -312,7 +313,7 @@ class TrainOptions(Options):
         if self.epochs is None and self.minutes is None: self.epochs = 20
         if self.loss is not None: _loss_names(self.loss)
 
-# %% ../nbs/51_options.ipynb #c42
+# %% ../nbs/51_options.ipynb #c43
 @patch
 def changed(
     self:TrainOptions,
@@ -326,7 +327,7 @@ def changed(
     new.epochs = None
     return new
 
-# %% ../nbs/51_options.ipynb #c43
+# %% ../nbs/51_options.ipynb #c44
 @patch
 def fit(
     self:TrainOptions,

@@ -78,7 +78,7 @@ def abandoned(
     folder, # Of a run
     peers=SingleProcess(), # The processes that train it
 ):
-    "Remove the folder of a run that fails with nothing to keep, or say how to resume it"
+    "Remove the folder of a run that fails with nothing to keep, or tell how to resume"
     try: yield
     except BaseException as e:
         kept,others = folder/_TRAINING,peers.size > 1

@@ -15,7 +15,7 @@ from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.data.grids import GridArray, disk_bytes
 from convlstm_nb.losses import FrameMSE
 from convlstm_nb.models.forecaster import EncoderForecaster
-from convlstm_nb.experiment import FILE_MODEL
+from convlstm_nb.presets import PRESETS
 from convlstm_nb.data.open import open_records
 from convlstm_nb.data.scaling import Scaling
 from convlstm_nb.data.windows import Windows
@@ -101,7 +101,7 @@ def rate(ds, order, workers, seconds):
 def step_seconds(side, bs=BS, rounds=3):
     "Seconds of a training step of the preset `own` on pieces of `side`x`side`"
     torch.manual_seed(0)
-    model,loss = EncoderForecaster(1, **FILE_MODEL['args']),FrameMSE()
+    model,loss = EncoderForecaster(1, **PRESETS['own'].model['args']),FrameMSE()
     opt   = torch.optim.AdamW(model.parameters())
     x,y   = torch.rand(bs,CONTEXT,1,side,side),torch.rand(bs,HORIZON,1,side,side)
     times = []

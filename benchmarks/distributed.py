@@ -8,7 +8,7 @@ from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.distributed import join
 from convlstm_nb.learner import convlstm_learner
-from convlstm_nb.presets import PRESETS, preset_data
+from convlstm_nb.presets import PRESETS
 from common import keep
 
 BATCH,BATCHES = 16,40 # of all processes together
@@ -25,9 +25,9 @@ class Clock(Callback):
 def measure():
     "In each process: train for some batches, and agree often"
     me,preset = join('cpu'),PRESETS['quick']
-    ds    = preset_data(preset['data'])
+    ds    = preset.data.datasets()
     dls   = sequence_dls(ds['train'], ds['valid'], bs=BATCH//me.size, device='cpu')
-    learn = convlstm_learner(dls, build_model(preset['model']), metrics=[])
+    learn = convlstm_learner(dls, build_model(preset.model), metrics=[])
     with learn.distrib_ctx(), learn.no_bar(), learn.no_logging():
         learn.fit(1, 1e-3, cbs=(clock := Clock()))
     steps = [b-a for a,b in zip(clock.at[5:], clock.at[6:])]

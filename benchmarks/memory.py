@@ -12,7 +12,9 @@ from importlib import import_module
 from pathlib import Path
 import numpy as np
 from fastcore.script import call_parse
-from convlstm_nb.experiment import FILE_DATA, file_parts, file_records
+from convlstm_nb.data.splits import split
+from convlstm_nb.experiment import file_records
+from convlstm_nb.options import FileData
 from convlstm_nb.data.scaling import fit_scaling
 from common import installed, keep
 
@@ -113,8 +115,7 @@ def train(path, runs, workers, seconds):
 
 def fit(path):
     "Seconds of one core that fitting the scaling takes"
-    data  = FILE_DATA | dict(path=str(path))
-    parts = file_parts(file_records(data), data)
+    parts = split(file_records(FileData(str(path))), gap=20)
     start = time.process_time()
     fit_scaling('standard', parts[0])
     return dict(fit_cpu_s=time.process_time()-start, fit_frames=sum(map(len, parts[0])))

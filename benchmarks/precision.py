@@ -17,7 +17,8 @@ from convlstm_nb.metrics import skill
 from convlstm_nb.models.forecaster import EncoderForecaster
 from convlstm_nb.models.forecaster import paper_model
 from convlstm_nb.callbacks import Autocast, autocast_forward
-from convlstm_nb.presets import DigitsExperiment, PRESETS, preset_data
+from convlstm_nb.experiment import make_experiment
+from convlstm_nb.presets import PRESETS
 from common import keep, results
 from speed import device, peak, sync
 
@@ -27,16 +28,16 @@ def train(seed, epochs, cbs):
     """Train `quick` for some epochs; its skill over the best trivial forecast, its
     losses and its time"""
     preset = PRESETS['quick']
-    ds,how = preset_data(preset['data'], seed),preset['train']
+    ds,how = preset.data.datasets(seed),preset.train
     set_seed(seed)
-    dls   = sequence_dls(ds['train'], ds['valid'], bs=how['bs'], device=device)
-    model = build_model(preset['model']).start_from_mean(target_mean(dls)).to(device)
+    dls   = sequence_dls(ds['train'], ds['valid'], bs=how.bs, device=device)
+    model = build_model(preset.model).start_from_mean(target_mean(dls)).to(device)
     learn = convlstm_learner(dls, model, learner_kwargs=dict(opt_func=Adam))
     start = time.perf_counter()
     with learn.no_bar(), learn.no_logging():
-        learn.fit_one_cycle(epochs, how['lr'], cbs=cbs)
+        learn.fit_one_cycle(epochs, how.lr, cbs=cbs)
     took   = time.perf_counter() - start
-    scores = DigitsExperiment(dict(data=preset['data'], seed=seed)).score(model)
+    scores = make_experiment(dict(data=preset.data, seed=seed)).score(model)
     return dict(
         skill_percent=round(skill(scores), 2),
         mse=[round(v, 4) for v in scores['model']['mse']],
@@ -54,15 +55,15 @@ def seeds_in_turns(seeds, epochs):
 
 def steps():
     "The training steps to measure: name to (model, frames, horizon)"
-    args = PRESETS['quick']['model']['args']
-    motion = PRESETS['quick']['data']['motion']
+    args = PRESETS['quick'].model['args']
+    motion = PRESETS['quick'].data.motion
     small, big = (
-        torch.rand(16, motion['context'], 1, 32, 32), torch.rand(1, 10, 1, 64, 64))
+        torch.rand(16, motion.context, 1, 32, 32), torch.rand(1, 10, 1, 64, 64))
     plain = {k:v for k,v in args.items() if k != 'norm'}
     return {
-        'quick, 16 sequences': (EncoderForecaster(**args), small, motion['horizon']),
+        'quick, 16 sequences': (EncoderForecaster(**args), small, motion.horizon),
         'quick without norm, 16 sequences': (
-            EncoderForecaster(**plain), small, motion['horizon']),
+            EncoderForecaster(**plain), small, motion.horizon),
         'shi2015-3layer, 1 sequence': (paper_model('shi2015-3layer'), big, 10)}
 
 def one_step(model, x, horizon, mixed):

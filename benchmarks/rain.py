@@ -16,7 +16,7 @@ from convlstm_nb.checkpoint import CONFIG, load_config, load_model
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.metrics import persistence
 from convlstm_nb.experiment import FileExperiment, file_windows
-from convlstm_nb.experiment import in_units, model_in_units, file_scores, raw
+from convlstm_nb.scoring import in_units, model_in_units, file_scores, raw
 from common import installed, keep, results
 
 HOW    = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --bf16 --epochs 6'
@@ -81,11 +81,11 @@ def measure_all(file, runs, seeds):
         config,model = load_config(run),load_model(run)
         own,windows  = test_windows(run, file)
         history = [float(r.split(',')[2]) for r in (run/'history.csv').read_text().splitlines()[1:]]
-        measure(f'seed{seed}', model_in_units(model, own['scaling'], own['mask']), windows, own['data']['thresholds'], how=HOW, seed=seed, seconds=config['seconds'], torch=config['torch'],
+        measure(f'seed{seed}', model_in_units(model, own['scaling'], own['mask']), windows, own['data'].thresholds, how=HOW, seed=seed, seconds=config['seconds'], torch=config['torch'],
                 parameters=sum(p.numel() for p in model.parameters()), train_windows=config['windows'], valid_loss=history)
     own,windows = test_windows(runs/'rain0', file) if (runs/'rain0'/CONFIG).exists() else (None,None)
     for name,fn in opponents(own['scaling']).items() if own else ():
-        if not made(name): measure(name, fn, windows, own['data']['thresholds'], pysteps=installed('pysteps') if name=='pysteps' else None)
+        if not made(name): measure(name, fn, windows, own['data'].thresholds, pysteps=installed('pysteps') if name=='pysteps' else None)
 
 def test_windows(run, file):
     "The test windows of a run, scaled as in its training"

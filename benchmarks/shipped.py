@@ -10,7 +10,7 @@ from convlstm_nb.learner import forecast
 from convlstm_nb.metrics import (
     SCORES, best_trivial, score_forecasts, skill, trivial_forecasts)
 from convlstm_nb.data.moving_mnist import MovingMNIST
-from convlstm_nb.presets import batches
+from torch.utils.data import DataLoader
 from convlstm_nb.pretrained import SHIPPED
 from convlstm_nb.metrics import image_scores
 from convlstm_nb.plotting import animate_forecast
@@ -38,8 +38,9 @@ def measure(model, motion, n, **changed):
     "Scores of the model and the trivial forecasts, on `n` test sequences"
     motion = motion | changed
     train  = MovingMNIST('train', length=200, **motion) # for the mean image
-    fns    = dict(model=partial(forecast, model), **trivial_forecasts(batches(train)))
-    return score_forecasts(fns, batches(MovingMNIST('test', length=n, **motion)), SHOWN)
+    fns    = dict(model=partial(forecast, model), **trivial_forecasts(DataLoader(train, batch_size=50)))
+    test   = DataLoader(MovingMNIST('test', length=n, **motion), batch_size=50)
+    return score_forecasts(fns, test, SHOWN)
 
 def mean(values): return sum(values)/len(values)
 def table(head, rows):

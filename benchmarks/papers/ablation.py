@@ -9,14 +9,17 @@ from convlstm_nb.cell import ConvLSTMCell
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.losses import FrameBCE, FrameMSE
 from convlstm_nb.metrics import frame_mse, skill
-from convlstm_nb.presets import DigitsExperiment, OPTIMIZERS, PRESETS, preset_data
+from convlstm_nb.experiment import make_experiment
+from convlstm_nb.options import DigitsData, OPTIMIZERS
+from convlstm_nb.presets import PRESETS
 from training import pictures, train
 
 QUICK   = PRESETS['quick']
 # fresh ones in each epoch, so nine epochs of 800 are three of 2,400
-DATA    = QUICK['data'] | dict(train=800)
+MOTION  = dict(size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=(1, 2))
+DATA    = dict(motion=MOTION, train=800, valid=200, test=500, fresh=True)
 SHIPPED = dict(
-    data=DATA, model=QUICK['model'], bs=QUICK['train']['bs'], mean_start=True,
+    data=DATA, model=QUICK.model, bs=QUICK.train.bs, mean_start=True,
     forget_bias=1.0, init='xavier and orthogonal', loss='bce', schedule='one_cycle',
     lr=1e-2, clip=1.0, norm='layer', optimizer='fastai', epochs=9)
 PLAIN = dict(
@@ -77,13 +80,13 @@ def mean_of(ds): return torch.stack([ds[i][1] for i in range(64)]).mean()
 
 def measure(s, seed):
     "One run"
-    loss,ds = LOSSES[s['loss']](),preset_data(s['data'], seed)
+    loss,ds = LOSSES[s['loss']](),DigitsData.of(s['data']).datasets(seed)
     set_seed(seed)
     model   = make_model(s, mean_of(ds['train']))
     mse     = partial(frame_mse, activation=loss.activation)
     seconds, history = train(
         model, ds, s, loss, OPTS[s['optimizer']], seed, [mse], s['clip'])
-    scores  = DigitsExperiment(dict(data=s['data'], seed=seed)).score(model)
+    scores  = make_experiment(dict(data=s['data'], seed=seed)).score(model)
     found = dict(
         train_seconds=round(seconds, 1),
         parameters=sum(p.numel() for p in model.parameters()), history=history,

@@ -5,13 +5,15 @@ longer."""
 from functools import partial
 import torch
 from fastai.torch_core import set_seed
+from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 from convlstm_nb.callbacks import evaluating
 from convlstm_nb.losses import FrameBCE, sequence_cross_entropy
 from convlstm_nb.metrics import frame_mse
 from convlstm_nb.models.forecaster import paper_model
-from convlstm_nb.presets import (
-    DigitsExperiment, OPTIMIZERS, PAPER_TRAIN, batches, preset_data)
+from convlstm_nb.experiment import make_experiment
+from convlstm_nb.options import DigitsData, OPTIMIZERS
+from convlstm_nb.presets import PRESETS
 from training import pictures, train
 
 SMALL = dict(
@@ -22,7 +24,9 @@ SMALL = dict(
     valid=400,
     test=600,
     fresh=False)
-TRAIN = {k:PAPER_TRAIN[k] for k in ('bs','lr','schedule','optimizer')} | dict(epochs=6)
+PAPER = PRESETS['shi2015-3layer'].train
+TRAIN = {k:getattr(PAPER, k) for k in ('bs','lr','schedule','optimizer')}
+TRAIN |= dict(epochs=6)
 HIDDEN = {
     'fclstm': [192, 192], '1layer': [32], '2layer': [16, 16], '3layer': [16, 8, 8],
     '2layer-1x1': [16, 16], '3layer-1x1': [16, 8, 8]}
@@ -48,12 +52,13 @@ def cross_entropy(model, ds):
     with evaluating(model):
         return sum(
             sequence_cross_entropy(model(x, y.shape[1]), y).item() * len(x)
-            for x, y in batches(ds)) / len(ds)
+            for x, y in DataLoader(ds, batch_size=50)) / len(ds)
 
 def measure(s, seed):
     """One run: trained, chosen on validation, and one look at the test sequences,
     with two digits and with three"""
-    ds,horizon = preset_data(s['data'], seed),s['data']['motion']['horizon']
+    data  = DigitsData.of(s['data'])
+    ds,horizon = data.datasets(seed),data.motion.horizon
     set_seed(seed)
     model = paper_model(**s['model']).start_from_mean(
         torch.stack([ds['train'][i][1] for i in range(64)]).mean())
@@ -62,11 +67,12 @@ def measure(s, seed):
         model, ds, s['train'], FrameBCE(), OPTIMIZERS[s['train']['optimizer']], seed,
         [mse, sequence_cross_entropy])
     three = s['data'] | dict(motion=s['data']['motion'] | dict(n_digits=3))
-    parts = dict(test=(s['data'], ds), three_digits=(three, preset_data(three, seed)))
+    three = DigitsData.of(three)
+    parts = dict(test=(data, ds), three_digits=(three, three.datasets(seed)))
     found = {
         k: dict(
             cross_entropy=cross_entropy(model, d['test']),
-            metrics=DigitsExperiment(dict(data=data, seed=seed)).score(model))
+            metrics=make_experiment(dict(data=data, seed=seed)).score(model))
         for k, (data, d) in parts.items()}
     sizes = dict(
         parameters=sum(p.numel() for p in model.parameters()),

@@ -10,7 +10,8 @@ from convlstm_nb.checkpoint import build_model
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.models.forecaster import PAPERS
 from convlstm_nb.callbacks import Autocast
-from convlstm_nb.presets import OPTIMIZERS, PRESETS, preset_data, train_options
+from convlstm_nb.options import OPTIMIZERS
+from convlstm_nb.presets import PRESETS
 from table1 import multiply_adds
 
 # sequences a batch; one model is also measured with the preset's own
@@ -21,7 +22,7 @@ ROWS = {
 ROWS |= {
     f'{CHECKED}-{k}': (dict(preset=CHECKED, bs=BS, precision='float32') | more, 1)
     for k, more in dict(
-        bs16=dict(bs=PRESETS[CHECKED]['train']['bs']), bf16=dict(precision='bf16')
+        bs16=dict(bs=PRESETS[CHECKED].train.bs), bf16=dict(precision='bf16')
     ).items()}
 
 class Timed(Callback):
@@ -34,18 +35,18 @@ class Timed(Callback):
 def measure(s, seed):
     "One batch"
     preset = PRESETS[s['preset']]
-    train  = train_options(preset['train'])
-    ds = preset_data(preset['data'] | dict(train=s['bs'], valid=1, test=1), seed)
+    train  = preset.train
+    ds = preset.data.changed(train=s['bs'], valid=1, test=1).datasets(seed)
     set_seed(seed)
-    model = build_model(preset['model'])
+    model = build_model(preset.model)
     learn = convlstm_learner(
         sequence_dls(ds['train'], ds['valid'], bs=s['bs'], device='cpu'), model,
-        metrics=[], learner_kwargs=dict(opt_func=OPTIMIZERS[train['optimizer']]))
-    more = ([ScheduledSampling(train['sampling'])] if train['sampling'] else []) + [
+        metrics=[], learner_kwargs=dict(opt_func=OPTIMIZERS[train.optimizer]))
+    more = ([ScheduledSampling(train.sampling)] if train.sampling else []) + [
         Autocast()] * (s['precision'] == 'bf16')
     with learn.no_bar(), learn.no_logging():
-        learn.fit(1, train['lr'], cbs=[timed := Timed(), *more])
-    with torch.device('meta'): ghost = build_model(preset['model']) # computes nothing
+        learn.fit(1, train.lr, cbs=[timed := Timed(), *more])
+    with torch.device('meta'): ghost = build_model(preset.model) # computes nothing
     x,y = ds['train'][0]
     return dict(
         parameters=sum(p.numel() for p in model.parameters()),

@@ -6,7 +6,7 @@ from fastai.torch_core import set_seed
 from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.callbacks import KeepBest
 from convlstm_nb.learner import convlstm_learner, forecast
-from convlstm_nb.presets import fit
+from convlstm_nb.options import TrainOptions
 
 def train(model, ds, train, loss_func, opt_func, seed, metrics, clip=1.):
     """Train, with the weights of the best validation loss at the end: seconds, and
@@ -17,7 +17,8 @@ def train(model, ds, train, loss_func, opt_func, seed, metrics, clip=1.):
         learner_kwargs=dict(opt_func=opt_func))
     set_seed(seed)
     begun = time.perf_counter()
-    with learn.no_bar(), learn.no_logging(): fit(learn, train, KeepBest())
+    how = TrainOptions(**{k: train[k] for k in ('epochs','lr','schedule')})
+    with learn.no_bar(), learn.no_logging(): how.fit(learn, KeepBest())
     names = learn.recorder.metric_names[1:-1] # without the epoch and the time
     return time.perf_counter() - begun, [
         dict(zip(names, row)) for row in learn.recorder.values]

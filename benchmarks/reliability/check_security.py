@@ -1,6 +1,7 @@
 """Files from elsewhere: nothing in them runs, nothing is written outside, nothing is
 allocated for what they only claim."""
 import contextlib, gzip, io, json, lzma, os, pickle, re, resource, shutil, struct, subprocess, sys, tempfile, warnings, zipfile, zlib
+from dataclasses import asdict
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,7 @@ from convlstm_nb.data.moving_mnist import load_digits, read_idx
 from convlstm_nb.export import export_model
 from convlstm_nb.data.open import image_records
 from convlstm_nb.presets import PRESETS
-from convlstm_nb.experiment import FILE_DATA
+from convlstm_nb.options import FileData
 from convlstm_nb.resume import read_training
 from convlstm_nb.data.readers import load_array, read_frames
 from convlstm_nb.data.open import open_records
@@ -445,7 +446,7 @@ TRAININGS = [
         for d in (
             dict(train=10**9), dict(motion=DATA['motion'] | dict(size=10**6)),
             dict(motion=DATA['motion'] | dict(n_digits=10**9)), dict(motion=None))),
-    HONEST | dict(train=PRESETS['quick']['train'] | dict(num_workers=10**6))]
+    HONEST | dict(train=asdict(PRESETS['quick'].train) | dict(num_workers=10**6))]
 
 def forge(rest='', meta='{}', data=b'', size=None):
     "A file of tensors with a right checksum and a table of contents that lies"
@@ -932,7 +933,7 @@ def asks(place):
         place.box(
             'long.npy',
             saved(np.save, np.random.default_rng(0).random((60, 16, 16), np.float32))))
-    data = FILE_DATA | dict(path=str(path), context=2, horizon=2)
+    data = asdict(FileData(str(path), context=2, horizon=2))
     good = dict(
         data=data, scaling=dict(kind='standard', shift=[[[0.0]]], scale=[[[1.0]]]),
         mask=False, spacing=1.0, variables={'value': ''})

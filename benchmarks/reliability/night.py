@@ -9,10 +9,11 @@ import numpy as np, torch
 from fastai.callback.core import Callback
 from convlstm_nb import cli, presets, runs
 from convlstm_nb.data.moving_mnist import MovingMNIST
+from convlstm_nb.options import DigitsData
 from convlstm_nb.resume import TrainingCheckpoint
 
 MOTION = dict(size=16, digit_size=8, n_digits=1, context=3, horizon=3, speed=(1,2))
-presets.PRESETS['night'] = dict(
+presets.PRESETS['night'] = presets.Preset(
     data  = dict(motion=MOTION, train=int(os.environ.get('SEQUENCES', 16)), valid=8, test=4, fresh=True), # 4 batches in an epoch
     model = presets.recipe(hidden_channels=[4,4], kernel_size=3, patch_size=2, dropout=.2, recurrent_dropout=.2),
     train = dict(epochs=4, bs=4, lr=1e-2, schedule='one_cycle', optimizer=os.environ.get('OPTIMIZER', 'adam'), patience=None, num_workers=0))
@@ -37,9 +38,9 @@ class Trouble(Callback):
             print(f'killed {time.time()}', flush=True)
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
-preset_data,learner = presets.preset_data,runs.convlstm_learner
-def noisy_data(data, seed=0): return dict(preset_data(data, seed), train=Noisy('train', length=data['train'], seed=seed, fresh=data['fresh'], **data['motion']))
-presets.preset_data   = noisy_data
+datasets,learner = DigitsData.datasets,runs.convlstm_learner
+def noisy(self, seed=0): return dict(datasets(self, seed), train=Noisy('train', length=self.train, seed=seed, fresh=self.fresh, **vars(self.motion)))
+DigitsData.datasets   = noisy
 runs.convlstm_learner = lambda *args, **kw: learner(*args, cbs=[Trouble()], **kw)
 runs.TrainingCheckpoint = lambda *args, **kw: TrainingCheckpoint(*args, every_minutes=float(os.environ.get('MINUTES', 10)), **kw)
 

@@ -10,7 +10,7 @@ import glob, os, re, warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-import cf_xarray # adds `.cf` to xarray
+import cf_xarray # noqa: F401, adds `.cf` to xarray
 import h5py
 import numpy as np
 import pandas as pd

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 import xarray as xr
 from ..checks import arg_error
-from .files import MAX_UNPACK, check_no_link, open_npy, open_npz
+from .files import (
+    MAX_UNPACK, check_no_link, check_regular, open_npy, open_npz)
 from .records import as_variable, save_array
 from .times import from_file_names
 
@@ -227,6 +228,7 @@ def image_dataset(
 ): # xarray Dataset
     "Open images"
     path = Path(path)
+    check_regular(path)
     gif = path.suffix.lower() == '.gif'
     frames = _read_gif(path) if gif else _ImageFiles(_image_paths(path))
     coords = dict(channel=['red', 'green', 'blue']) if frames.shape[1] == 3 else {}

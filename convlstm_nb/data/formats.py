@@ -228,6 +228,7 @@ def image_dataset(
 ): # xarray Dataset
     "Open images"
     path = Path(path)
+    check_regular(path)
     gif = path.suffix.lower() == '.gif'
     frames = _read_gif(path) if gif else _ImageFiles(_image_paths(path))
     coords = dict(channel=['red', 'green', 'blue']) if frames.shape[1] == 3 else {}

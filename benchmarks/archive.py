@@ -12,11 +12,11 @@ from fastcore.script import call_parse
 from convlstm_nb.data.archive import (
     ArchiveWindows, chunk_edges, overlaps, shuffle_by_chunk)
 from convlstm_nb.dataloaders import sequence_dls
-from convlstm_nb.data.grids import GridArray, disk_bytes
+from convlstm_nb.data.files import disk_bytes
 from convlstm_nb.losses import FrameMSE
 from convlstm_nb.models.forecaster import EncoderForecaster
 from convlstm_nb.presets import PRESETS
-from convlstm_nb.data.open import open_records
+from convlstm_nb.data.open import GridArray, open_records
 from convlstm_nb.data.scaling import Scaling
 from convlstm_nb.data.windows import Windows
 from common import installed, keep
@@ -130,7 +130,7 @@ def main(
         sizes[name] = dict(
             chunks=chunks, shards=shards,
             files=sum(p.is_file() for p in path.rglob('*')),
-            mib=disk_bytes(path, np.inf) / 2**20)
+            mib=disk_bytes(path) / 2**20)
         how    = dict(crop=(CROP,CROP), scaling=LOG, max_missing=None)
         for order,cut in dict(any=Windows, chunks=ArchiveWindows).items():
             for workers in 0,1,2:

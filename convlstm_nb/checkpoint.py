@@ -65,13 +65,21 @@ def write_json(
         part.write_text(json.dumps(to_json(o), indent=2) + '\n', encoding='utf-8')
 
 # %% ../nbs/43_checkpoint.ipynb #c13
+def _own_bytes(
+    path:Path, # A file of a run, which may be from elsewhere
+)->bytes:
+    "Read a file that is no link to another place, and no pipe"
+    if path.is_symlink() or path.exists() and not path.is_file():
+        raise arg_error(path, 'a file of its own', 'a link, a pipe or a folder')
+    return path.read_bytes()
+
 def read_json(
     path, # An existing file
     maker:str='convlstm_train', # What makes such a file, for the message
 ):
     "Read JSON, or say which file is not as it should be"
     try:
-        return from_json(json.loads(Path(path).read_text(encoding='utf-8')))
+        return from_json(json.loads(_own_bytes(Path(path)).decode()))
     except FileNotFoundError:
         raise arg_error(
             path, f"a file that `{maker}` wrote", 'nothing there',
@@ -159,8 +167,9 @@ def _load(path):
     if not path.is_file():
         raise arg_error(
             path, 'a file of tensors', 'nothing there', error=FileNotFoundError)
+    data = _own_bytes(path)
     try:
-        return from_bytes(path.read_bytes())
+        return from_bytes(data)
     except ValueError as e:
         raise arg_error(
             path, 'a safetensors file that convlstm_nb wrote', f"another ({e})",

@@ -6,7 +6,8 @@
 __all__ = ['file_records', 'file_windows', 'Experiment', 'FileExperiment', 'DigitsExperiment', 'make_experiment']
 
 # %% ../nbs/52_experiment.ipynb #c5
-import math, warnings
+import math, warnings, zlib
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 import numpy as np
@@ -19,9 +20,10 @@ from .checks import check_bool, arg_error, check_int
 from .data.covariates import (
     CYCLES, Covariates, covariates_ahead, fit_covariates, known_part, with_covariates)
 from .data.formats import read_frames, write_frames
-from .data.open import open_records
+from .data.open import find_files, open_records
 from .data.records import free_path, known_frames, write_forecast
-from .data.scaling import Scaling, fit_scaling
+from .data.scaling import (
+    Scaling, fit_scaling, rain_records, record_in_units, units_factor)
 from .data.splits import between, check_apart, split
 from .data.windows import Windows
 from .learner import ForecastMetric, channels, forecast
@@ -39,12 +41,13 @@ def file_records(
 )->list: # Records
     "Open a file as `data` says"
     path  = data.path if path is None else path
-    numpy = Path(path).suffix in ('.npy','.npz')
-    names = None if Path(path).suffix=='.npy' else variables or data.variables
-    axes  = axes or (data.axes if numpy else None)
+    names = None if Path(path).suffix.lower()=='.npy' else variables or data.variables
+    how   = dict(axes=axes or data.axes, select=data.select)
     ahead = [n for n in data.covariates if n not in CYCLES]
-    return with_covariates(
-        open_records(path, names, axes=axes, fill=data.fill), path, ahead, axes)
+    records = open_records(path, names, fill=data.fill, **how)
+    if data.scaling in ('log', 'dbz'): records = rain_records(records, data.units)
+    elif data.units: records = [record_in_units(r, data.units) for r in records]
+    return with_covariates(records, path, ahead, **how)
 
 # %% ../nbs/52_experiment.ipynb #c17
 def _file_parts(
@@ -100,6 +103,31 @@ def _seconds(
     return float(
         step / np.timedelta64(1, 's') if isinstance(step, np.timedelta64) else step)
 
+def _describe(
+    windows, # Windows of a part
+)->list: # Texts
+    "Describe the first records of a part"
+    more = len(windows.records) - 3
+    return [repr(r) for r in windows.records[:3]] + [f'and {more} more'] * (more > 0)
+
+def _checksum(
+    windows, # Windows of a part
+)->int:
+    "Add up the first and the last frame of each record, to notice a file that changes"
+    ends = [r.read(slice(i, i + 1)) for r in windows.records for i in (0, len(r) - 1)]
+    return zlib.crc32(b''.join(x.tobytes() for x in ends))
+
+def _grid(
+    record, # Record
+)->dict: # `{'rows': [name, first, last], 'columns': [name, first, last]}`
+    "Say from where to where rows and columns go, by their coordinates"
+    out = {}
+    for key, dim in zip(('rows', 'columns'), record.dims[1:]):
+        along = [v for v in record.coords.coords.values() if v.dims == (dim,)]
+        along.sort(key=lambda v: v.name != dim)
+        if along: out[key] = [str(along[0].name), *along[0].values[[0, -1]].tolist()]
+    return out
+
 # %% ../nbs/52_experiment.ipynb #c35
 class Experiment:
     "The data of a run, and what follows from them"
@@ -134,6 +162,9 @@ class FileExperiment(Experiment):
                 raise arg_error('spacing', 'a number', config['spacing'])
             if not all(isinstance(u, str) for u in config['variables'].values()):
                 raise arg_error('variables', 'names and units', config['variables'])
+            for name, *ends in config.get('grid', {}).values():
+                if not all(isinstance(e, (int, float)) for e in ends) or len(ends) != 2:
+                    raise arg_error('grid', 'a name and two numbers', [name, *ends])
             ahead = config.get('covariates')
             return dict(
                 data=self.data, scaling=Scaling.from_dict(config['scaling']),
@@ -186,10 +217,8 @@ def facts(self:FileExperiment)->dict:
         no_climatology=no_climatology(train, self.parts['test']),
         spacing=_seconds(first.spacing), variables=_units(first),
         windows={k: len(w) for k, w in self.parts.items()},
-        parts={
-            k: [repr(r) for r in w.records[:3]]
-            + [f'and {len(w.records) - 3} more'] * (len(w.records) > 3)
-            for k, w in self.parts.items()})
+        grid=_grid(first), parts={k: _describe(w) for k, w in self.parts.items()},
+        checksums={k: _checksum(w) for k, w in self.parts.items()})
 
 # %% ../nbs/52_experiment.ipynb #c41
 @patch
@@ -201,6 +230,37 @@ def score(
     return score_windows(
         model, self.parts['test'], self.parts['train'], period=self.data.period,
         thresholds=self.data.thresholds)
+
+# %% ../nbs/52_experiment.ipynb #unchanged0
+def _check_unchanged(
+    now:FileExperiment, # On the file as it is
+    config:dict, # Of the run
+):
+    "Raise an error if the file of a run has changed, so that test frames may be among those of the training"
+    kept = config.get('parts'), config.get('checksums')
+    found = [{k: f(w) for k, w in now.parts.items()} for f in (_describe, _checksum)]
+    if kept[0] is None or (kept[0], kept[1] or found[1]) == tuple(found): return
+    raise arg_error(
+        now.data.path, 'the file that the model was trained on, with the test part '
+        f"{'; '.join(kept[0].get('test', []))}",
+        f"one that has changed, whose test part would be {'; '.join(found[0]['test'])}",
+        'the model may have been trained on it: pass frames that it has not seen, '
+        'with `--data`')
+
+def _warn_of_trained(
+    data:FileData, # Of the run
+    path, # A file to score
+    config:dict, # Of the run
+):
+    "Warn if a file to score is one that the model was trained on"
+    files = lambda p: {f.resolve() for f in find_files(p)} if isinstance(p, (str, Path)) else set()
+    with suppress(ValueError, OSError):
+        if not files(path) & files(data.path): return
+        parts = config.get('parts', {})
+        warnings.warn(
+            f"{path}: the model was trained on {'; '.join(parts.get('train', []))}, and chosen "
+            f"by {'; '.join(parts.get('valid', []))}, which are scored too; without `--data` "
+            "its test part alone is scored", stacklevel=4)
 
 # %% ../nbs/52_experiment.ipynb #c42
 @patch
@@ -216,10 +276,13 @@ def evaluate(
     data   = scaled.pop('data')
     if path is None:
         same = FileExperiment(dict(data=data))
+        _check_unchanged(same, self.config)
         for w in same.parts.values(): vars(w).update(scaled)
         return same.score(model)
+    _warn_of_trained(data, path, self.config)
     records = file_records(data, path, variables, axes)
     for r in records: _check_record(r, self.config)
+    records = [self.turned(r)[0] for r in records]
     windows = Windows(
         records, data.context, data.horizon, step=data.step,
         stride=data.test_stride or data.horizon, **scaled)
@@ -239,7 +302,7 @@ def _check_record(
             f"{', '.join(said)}", f"{len(here)}, {', '.join(here)}",
             'choose them by name')
     for (k,want),got in zip(said.items(), here.values()):
-        if want and got and want != got:
+        if want and got and units_factor(want, got) != (1., 0.):
             raise arg_error(
                 record.name, f"{k} in {want}, as the model was trained with", got,
                 'convert it first')
@@ -248,6 +311,31 @@ def _check_record(
         warnings.warn(
             f"{record.name} has a frame every {step:g} s, the model was trained with "
             f"{config['spacing']:g} s", stacklevel=3)
+
+# %% ../nbs/52_experiment.ipynb #turned0
+@patch
+def turned(
+    self:FileExperiment,
+    record, # Record to forecast from
+)->tuple: # The record as in training, and what was turned around: rows, columns
+    "Turn a record around if its rows or columns run the other way, and check its place if pixels differ"
+    said, here = self.config.get('grid', {}), _grid(record)
+    both = [k for k in ('rows', 'columns') if k in said and k in here]
+    span = {k: [e[2] - e[1] for e in (said[k], here[k])] for k in both}
+    turn = [k in both and span[k][0] * span[k][1] < 0 for k in ('rows', 'columns')]
+    for k, on in zip(('rows', 'columns'), turn):
+        if on: warnings.warn(
+            f"{record.name}: {k} run from {here[k][0]} {here[k][1]:g} to {here[k][2]:g}, "
+            "the other way than in training, and are turned around", stacklevel=4)
+    if self.trained['scaling'].shift.shape[1:] not in ((), (1, 1)):
+        for k in both:
+            ends = sorted(here[k][1:])
+            if not np.allclose(ends, sorted(said[k][1:]), atol=abs(span[k][0]) * 1e-3):
+                raise arg_error(
+                    record.name, f"of the place that each pixel was scaled for, {k} from "
+                    f"{said[k][1]:g} to {said[k][2]:g}", f"{ends[0]:g} to {ends[1]:g}",
+                    "train with `per='channel'` for another place")
+    return record.flipped(*turn), turn
 
 # %% ../nbs/52_experiment.ipynb #c47
 @patch
@@ -287,6 +375,7 @@ def _forecast(
 ): # `(horizon,C,H,W)`
     "Forecast what follows a record, in the units of the file"
     _check_record(record, self.config)
+    record, turn = self.turned(record)
     data, scaling, mask, covariates = self.trained.values()
     known = known_part(record)
     x = torch.from_numpy(known_frames(known, data.context, data.step))
@@ -301,7 +390,8 @@ def _forecast(
             covariates, record, known, data.context, horizon, data.step)[None]]
     y = model_in_units(model, scaling, mask)(x[None], horizon, *z)[0]
     # where there is never a value, none is forecast
-    return torch.where(x.isnan().all(0), torch.nan, y)
+    y = torch.where(x.isnan().all(0), torch.nan, y)
+    return y.flip([i for i, on in zip((-2, -1), turn) if on]) # as in the file
 
 # %% ../nbs/52_experiment.ipynb #c62
 # of frames from 0 to 1

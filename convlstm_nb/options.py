@@ -159,7 +159,9 @@ class FileData(Options):
     path:str # A file, a folder, or a pattern of several, with `*`
     # Variables of the file, with commas between; the only one there is by default
     variables:list[str]=None
-    axes:str=None # Axes of a NumPy file in their order, such as BTHW
+    axes:str=None # Axes in their order where they are not clear, such as BTHW
+    select:str=None # What to read along another axis: level=500, or expver=1,level=500
+    units:str=None # Convert values to these units; mm/h where they are dBZ, for example
     # Numbers that stand for a missing pixel, where the file does not say it
     fill:list[float]=()
     # What is known ahead, with commas between: maps or other variables of the file,
@@ -197,9 +199,6 @@ def _check_file(
     data:FileData, # Each field checked
 ):
     "Check what several fields say together"
-    if data.axes and Path(data.path).suffix not in ('.npy', '.npz'):
-        raise arg_error(
-            'axes', 'absent for a file that names its axes', repr(data.axes))
     if data.period and data.period > data.context:
         raise arg_error(
             'period', f"at most the context, {data.context}", data.period,

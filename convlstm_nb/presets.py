@@ -89,7 +89,7 @@ def file_preset(
     "Choose what to train on a file of yours"
     names = [k for k,p in PRESETS.items() if isinstance(p.data, FileData)]
     found = PRESETS[check_choice('preset', preset, names)]
-    data  = found.data.changed(path=str(Path(path).absolute()), **options)
+    data  = found.data.changed(path=str(Path(path).expanduser().absolute()), **options)
     model = found.model
     if preset == 'own' and data.period: model = {
         'class': PeriodicForecaster.__name__,

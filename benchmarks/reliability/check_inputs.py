@@ -13,7 +13,7 @@ from convlstm_nb.models.heads import SequenceToMap, SequenceToOne, pool_frames, 
 from convlstm_nb.models.lagrangian import LagrangianForecaster
 from convlstm_nb.models.periodic import PeriodicForecaster
 from convlstm_nb.models.tiling import forecast_tiles
-from convlstm_nb.data.readers import numpy_records
+from convlstm_nb.data.open import open_records
 from convlstm_nb.streaming import StreamingForecast
 
 nan,inf = float('nan'),float('inf')
@@ -226,8 +226,8 @@ BAD = {
     ('a layer for a forecaster',                TypeError,  'model', 'ConvLSTM',                 lambda: export_model('x.pt2', layer)),
     ('a stream of a model that remembers frames', ValueError, 'form', "'stream'",                lambda: export_model('x.pt2', LagrangianForecaster(1, 4, 3), 'stream')),
     ('a number for `mask`',                     TypeError,  'mask', '2',                         lambda: export_model('x.pt2', model, mask=2)),
-    ('no place to read at',                     ValueError, 'interleave', '0',                   lambda: ArchiveWindows(numpy_records(np.zeros((9,8,8), np.float32)), 2, 2, interleave=0)),
-    ('fewer frames than a window',              ValueError, 'records', '3',                      lambda: ArchiveWindows(numpy_records(np.zeros((3,8,8), np.float32)), 2, 2)),
+    ('no place to read at',                     ValueError, 'interleave', '0',                   lambda: ArchiveWindows(open_records(np.zeros((9,8,8), np.float32)), 2, 2, interleave=0)),
+    ('fewer frames than a window',              ValueError, 'records', '3',                      lambda: ArchiveWindows(open_records(np.zeros((3,8,8), np.float32)), 2, 2)),
 ]}
 
 def autocast(f):

@@ -2,7 +2,6 @@
 allocated for what they only claim."""
 import contextlib, gzip, io, json, lzma, os, pickle, re, resource, shutil, struct, subprocess, sys, tempfile, warnings, zipfile, zlib
 from dataclasses import asdict
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 import numpy as np, torch
@@ -18,11 +17,12 @@ from convlstm_nb.checkpoint import (
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.data.moving_mnist import load_digits, read_idx
 from convlstm_nb.export import export_model
-from convlstm_nb.data.open import image_records
 from convlstm_nb.presets import PRESETS
+from convlstm_nb.experiment import file_records
 from convlstm_nb.options import FileData
 from convlstm_nb.resume import read_training
-from convlstm_nb.data.readers import load_array, read_frames
+from convlstm_nb.data.files import open_dataset, open_npy, open_npz
+from convlstm_nb.data.formats import image_dataset, numpy_dataset, read_frames
 from convlstm_nb.data.open import open_records
 from convlstm_nb.data.scaling import Scaling, fit_scaling
 from convlstm_nb.data.windows import Windows
@@ -36,9 +36,7 @@ DATA = dict(
     train=4, valid=4, test=4, fresh=True)
 GB   = 2**30
 
-GRIDS = (
-    [('data.grids', 'grid_records')] if all(map(find_spec, ('xarray', 'h5py', 'zarr')))
-    else [])
+ZARR = find_spec('zarr') is not None
 
 class Evil:
     "An object that makes a folder when it is unpickled"
@@ -99,8 +97,15 @@ def of_file(place):
         read_json=read_json,
         load_tensors=load_tensors,
         load_tensors_or_previous=lambda p: load_tensors(p, or_previous=True),
-        load_array=load_array,
+        read_training=read_training,
+        open_npy=open_npy,
+        open_npz=open_npz,
+        open_dataset=open_dataset,
+        numpy_dataset=numpy_dataset,
+        image_dataset=image_dataset,
         read_frames=read_frames,
+        open_records=open_records,
+        file_records=lambda p: file_records(FileData(str(p))),
         read_idx=read_idx,
         convlstm_predict=lambda p: silently(
             cli.convlstm_predict, str(place.run), data=str(p), out=str(out(p)),
@@ -109,14 +114,7 @@ def of_file(place):
             cli.convlstm_evaluate, str(place.run), data=str(p)),
         convlstm_train=lambda p: silently(
             cli.convlstm_train, data=str(p), runs=str(p.parent / 'runs'), device='cpu'))
-    more = {
-        f: getattr(import_module(f'convlstm_nb.{m}'), f)
-        for m, f in [
-            ('data.readers', 'open_array'), ('data.readers', 'numpy_records'),
-            ('data.open', 'image_records'), ('data.open', 'open_records'),
-            ('data.open', '_read_records'), ('resume', 'read_training')]
-        + GRIDS}
-    return found | more | dict(scaling=lambda p: Scaling.from_dict(read_json(p)))
+    return found | dict(scaling=lambda p: Scaling.from_dict(read_json(p)))
 
 # the first says that the training is kept
 def resume(folder):
@@ -300,7 +298,7 @@ def pickles(place):
                     f'{kind} as {name}, load_digits',
                     lambda p: load_digits('train', p.parent), place.box(name, data))
             shutil.rmtree(place.top/'boxes')
-    if GRIDS:
+    if ZARR:
         for kind in STORES:
             # a record reads nothing until it is asked
             frames = {f'{k}, frames':fn for k,fn in readers_of(place, 'x.zarr').items()}
@@ -308,7 +306,7 @@ def pickles(place):
                 t.refuse(f'zarr {kind}, {reader}', fn, zarr_store(place, kind))
     yield t.row(
         f'{len(corpus)} malicious '
-        f'files{f" and {len(STORES)} Zarr stores with pickle codecs" * bool(GRIDS)} '
+        f'files{f" and {len(STORES)} Zarr stores with pickle codecs" * ZARR} '
         f'under {len(NAMES)} names through '
         f'{len(of_file(place)) + len(of_run(place)) + 2} readers and commands')
 
@@ -547,12 +545,13 @@ def readers_of(place, name):
             'load_digits': lambda p: load_digits('train', p.parent)}
     if name in IMAGES:
         return {
-            k: lambda p, fn=fn: read_all(fn(p.parent))
+            k: lambda p, fn=fn: fn(p.parent)
             for k, fn in dict(
-                image_records=image_records, open_records=open_records).items()}
+                image_dataset=lambda p: image_dataset(p).load(),
+                open_records=lambda p: read_all(open_records(p))).items()}
     some = {
         k: lambda p, fn=fn: read_all(fn(p)) for k, fn in of_file(place).items()
-        if k in (RECORDS[Path(name).suffix], 'open_records')}
+        if k in ('file_records', 'open_records')}
     if name in ('x.nc', 'x.cdf', 'x.zarr'):
         some['ArchiveWindows'] = lambda p: [*ArchiveWindows(open_records(p), 2, 2)]
     if name not in ('x.npy','x.npz'): return some
@@ -561,13 +560,10 @@ def readers_of(place, name):
         for k, fn in of_file(place).items()
         if k
         in (
-            'load_array', 'open_array', 'read_frames', 'convlstm_predict',
-            'convlstm_evaluate')}
+            'open_npy' if name == 'x.npy' else 'open_npz', 'numpy_dataset',
+            'read_frames', 'convlstm_predict', 'convlstm_evaluate')}
 
 IMAGES  = ['x.png','x.tif','x.bmp','x.jpg']
-RECORDS = {
-    '.npy': 'numpy_records', '.npz': 'numpy_records', '.nc': 'grid_records',
-    '.cdf': 'grid_records', '.zarr': 'grid_records', '.gif': 'image_records'}
 
 def read_all(records):
     "A record is read when its frames are asked for"
@@ -632,7 +628,6 @@ def foreign_lies(place):
         'x.gif': [
             wide(gif, 65535), wide(gif, 30_000), wide(many, 9000), gif[:last], gif[:-1],
         ]}
-    if not GRIDS: return found
     import h5py
     four = lambda n: struct.pack('>I', n)
     cdf  = film(place, 'x.cdf') # SciPy asks for as much memory as a name in it claims
@@ -847,7 +842,7 @@ def lies(place):
         f'{sum(map(len, files.values()))} headers that lie, in {len(files)} kinds of '
         'file, those of safetensors with a right checksum, and two recipes for more '
         'than the file holds')
-    if GRIDS:
+    if ZARR:
         t,grew = Tally(place),[]
         stores = list(odd_stores(place))
         for i,folder in enumerate(stores):
@@ -979,7 +974,7 @@ def cuts(place):
         'train-images-idx3-ubyte.gz': gzip.compress(idx),
         **{
             name: film(place, name)
-            for name in [*IMAGES, 'x.gif', *['x.nc', 'x.cdf'] * bool(GRIDS)]}}
+            for name in [*IMAGES, 'x.gif', 'x.nc', 'x.cdf']}}
     t = Tally(place)
     accepted = 0
     for name,data in whole.items():
@@ -1131,7 +1126,7 @@ def window_edges(place):
     pictures = place.box('x.png', film(place, 'x.png')).parent
     from PIL import Image
     Image.new('L', (8,8)).save(pictures/'y.png')
-    t.refuse('pictures of mixed sizes', image_records, pictures, pictures/'y.png')
+    t.refuse('pictures of mixed sizes', image_dataset, pictures, pictures/'y.png')
     empty = place.top/'boxes'/'nothing'
     empty.mkdir()
     t.refuse('an empty folder', open_records, empty)

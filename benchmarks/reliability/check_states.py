@@ -140,7 +140,7 @@ def batch_rows():
     for bs in (1,2,3,7):
         torch.manual_seed(0)
         data = DataLoader(TensorDataset(x, x[:,:2]), bs)
-        learn = convlstm_learner(DataLoaders(data, data), f, loss_func=FrameMSE(), metrics=[])
+        learn = convlstm_learner(DataLoaders(data, data), f, loss_func=FrameMSE(output=f.output), metrics=[])
         with learn.no_bar(), learn.no_logging(): losses[bs] = learn.validate()[0]
     spread = max(losses.values())/min(losses.values()) - 1
     yield row('validation of 7 sequences in batches of 1, 2, 3 and 7, the last one smaller', 'the same loss within 1e-6', f'within {spread:.0e}', abs(spread)<1e-6)

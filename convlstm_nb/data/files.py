@@ -8,7 +8,7 @@ __all__ = ['MAX_UNPACK', 'STORES', 'check_extent', 'check_regular', 'check_no_li
            'open_dataset']
 
 # %% ../../nbs/34_data.files.ipynb #c3
-import bz2, gzip, io, math, os, warnings, zipfile, zlib
+import bz2, gzip, io, json, math, os, warnings, zipfile, zlib
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from itertools import product
@@ -88,7 +88,11 @@ def open_npy(
     path, # A `.npy` file
 )->np.ndarray: # Mapped from the disk
     "Map an array, which NumPy checks against the size of the file"
+    check_regular(path)
     try:
+        with open(path, 'rb') as f: start = f.read(12)
+        if start[6:7] > b'\1' and int.from_bytes(start[8:], 'little') > disk_bytes(path):
+            raise ValueError('its header is longer than the file')
         a = np.load(path, mmap_mode='r')
         if not isinstance(a, np.ndarray): raise ValueError('not one array')
     except Exception as e: # a header is parsed as Python's literals, which fail in many ways
@@ -119,6 +123,7 @@ def open_npz(
     path, # A `.npz` file
 )->dict: # `{name: array}`
     "Read the arrays of a file, unpickling nothing and believing no size"
+    check_regular(path)
     try:
         with zipfile.ZipFile(path) as z:
             return {
@@ -276,13 +281,31 @@ def bounded_zarr():
 # %% ../../nbs/34_data.files.ipynb #c29
 STORES = '.zgroup', '.zarray', '.zmetadata', 'zarr.json'
 
+_MAX_METADATA = 2**24 # Bytes of one file
+
+def _check_metadata(
+    folder:Path, # A group or an array
+    root:Path, # The store
+):
+    "Raise an error for metadata that are a link, a pipe or huge, in a group and those below"
+    for name in (*STORES, '.zattrs'):
+        file = folder / name
+        if not file.exists(): continue
+        check_no_link(file, root)
+        if (size := file.stat().st_size) > _MAX_METADATA:
+            raise arg_error(file, f"at most {_MAX_METADATA} bytes", size)
+    third = folder / 'zarr.json'
+    if (folder / '.zgroup').exists() or third.exists() and (
+        json.loads(third.read_bytes())['node_type'] == 'group'):
+        for f in os.scandir(folder):
+            if f.is_dir(): _check_metadata(Path(f), root)
+
 def open_zarr(
     path:Path, # A Zarr store, a folder
 ):
     "Open a store with zarr, if its codecs are known and it has no links"
     zarr = zarr_import(path)
-    for name in STORES:
-        if (path / name).exists(): check_no_link(path / name, path)
+    _check_metadata(path, path)
     found = zarr.open(path, mode='r')
     for a in [found] if isinstance(found, zarr.Array) else [a for _, a in found.arrays()]:
         _check_codecs(path, a)
@@ -341,18 +364,22 @@ def check_chunks(
     return {c.chunk_offset for c in found}
 
 # %% ../../nbs/34_data.files.ipynb #c38
-def _check_group(group, path, depth=0):
-    "Check the members of a group, and those of its groups"
+def _check_group(group, path, seen):
+    "Check the members of a group, and those of its groups, each of which has one place"
     found, inner = [], []
+    address = h5py.h5o.get_info(group.id).addr
+    if address in seen:
+        raise arg_error(path, 'a file whose groups have one place each', f"{group.name} again")
+    seen.add(address)
     for name in group:
         link = group.get(name, getlink=True)
         item = group[name] if isinstance(link, h5py.HardLink) else None
         is_array = isinstance(item, h5py.Dataset)
-        if item is None or is_array and (item.external or item.is_virtual) or depth > 20:
+        if item is None or is_array and (item.external or item.is_virtual):
             raise arg_error(
                 path, 'a file that holds its own data',
                 f"{name}, which refers to another place")
-        if isinstance(item, h5py.Group): inner += _check_group(item, path, depth + 1)
+        if isinstance(item, h5py.Group): inner += _check_group(item, path, seen)
         if is_array:
             found = [group.name]
             _check_filters(item)
@@ -364,7 +391,7 @@ def check_hdf5(
 )->list: # Groups that hold arrays
     "Raise an error for an HDF5 file that is damaged, takes data from other files, or unpacks coordinates to more than they are"
     try:
-        with h5py.File(path, 'r') as f: return _check_group(f, path)
+        with h5py.File(path, 'r') as f: return _check_group(f, path, set())
     except (OSError, KeyError, RuntimeError, zlib.error) as e:
         raise arg_error(path, 'a whole NetCDF file', f"one that cannot be read ({e})") from None
 

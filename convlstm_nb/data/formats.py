@@ -13,7 +13,8 @@ import numpy as np
 import torch
 import xarray as xr
 from ..checks import arg_error
-from .files import MAX_UNPACK, check_no_link, open_npy, open_npz
+from .files import (
+    MAX_UNPACK, check_no_link, check_regular, open_npy, open_npz)
 from .records import as_variable, save_array
 from .times import from_file_names
 
@@ -227,6 +228,7 @@ def image_dataset(
 ): # xarray Dataset
     "Open images"
     path = Path(path)
+    check_regular(path)
     gif = path.suffix.lower() == '.gif'
     frames = _read_gif(path) if gif else _ImageFiles(_image_paths(path))
     coords = dict(channel=['red', 'green', 'blue']) if frames.shape[1] == 3 else {}
@@ -263,9 +265,10 @@ def read_frames(
 )->tuple: # float32 tensor `(B,T,C,H,W)`, and the layout in the file
     "Read sequences of images from a NumPy file"
     path = Path(path)
-    if path.suffix.lower() == '.npz': arrays = open_npz(path)
-    elif path.suffix.lower() == '.npy': arrays = {None: open_npy(path)}
-    else: raise arg_error(path, 'a .npy or .npz file', f"the ending {path.suffix!r}")
+    if path.suffix.lower() not in ('.npy', '.npz'):
+        raise arg_error(path, 'a .npy or .npz file', f"the ending {path.suffix!r}")
+    check_regular(path)
+    arrays = open_npz(path) if path.suffix.lower() == '.npz' else {None: open_npy(path)}
     if key is None and len(arrays) == 1: [key] = arrays
     if key not in arrays:
         raise arg_error('key', f"one of the arrays in {path}, {', '.join(map(str, arrays))}", key)

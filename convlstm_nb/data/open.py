@@ -108,6 +108,8 @@ def _chosen(
         select = dict(p.partition('=')[::2] for p in select.split(','))
     out = {}
     for dim, wanted in (select or {}).items():
+        here = ds.variables.get(dim)
+        if here is not None and here.ndim == 0 and str(wanted) in (str(here.item()), f'{here.item():g}'): continue
         if dim not in ds.dims:
             raise arg_error('select', f"along {', '.join(map(str, ds.dims))}", repr(dim))
         labels = pd.Index(_labels(ds, dim))

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from ..checks import arg_error, check_int
 from .records import Record
 
-# %% ../../nbs/32_data.windows.ipynb #c19
+# %% ../../nbs/32_data.windows.ipynb #c7
 def fill_missing(
     x:torch.Tensor, # `(…,C,H,W)`, scaled
     fill:float=0., # What takes the place of NaN
@@ -24,7 +24,7 @@ def fill_missing(
     x = x.where(known, torch.as_tensor(fill, dtype=x.dtype))
     return torch.cat([x, known.to(x.dtype)], -3) if mask else x
 
-# %% ../../nbs/32_data.windows.ipynb #c23
+# %% ../../nbs/32_data.windows.ipynb #c11
 class EpochDataset(Dataset):
     "A dataset that draws anew in every `epoch`, its living workers' copies too"
     # workers see it change
@@ -34,7 +34,7 @@ class EpochDataset(Dataset):
     @epoch.setter
     def epoch(self, n): self._epoch.fill_(check_int('epoch', n, 0))
 
-# %% ../../nbs/32_data.windows.ipynb #c23s1
+# %% ../../nbs/32_data.windows.ipynb #c12
 class Windows(EpochDataset):
     "Windows of records: `x,y = ds[i]`, the known frames and those to forecast, both `(T,C,H,W)` float32; `x,z,y` with covariates `z`"
     def __init__(self,
@@ -106,7 +106,7 @@ class Windows(EpochDataset):
         return f"Windows({len(self)} of {self.context}+{self.horizon} frames" + (
             f"; left out: {out})" if out else ')')
 
-# %% ../../nbs/32_data.windows.ipynb #c24
+# %% ../../nbs/32_data.windows.ipynb #c13
 def _check_sizes(
     records:list, # Records
     crop:tuple=None, # As of Windows
@@ -163,7 +163,7 @@ def _share_missing(
     lost = np.lib.stride_tricks.sliding_window_view(lost, ds.span)[:,::ds.step]
     return np.maximum(lost[:,:ds.context].mean(1), lost[:,ds.context:].mean(1))
 
-# %% ../../nbs/32_data.windows.ipynb #c32
+# %% ../../nbs/32_data.windows.ipynb #c21
 def _deal(
     pieces:list, # How many pieces each record has
     rows:int, # Rows of a batch
@@ -177,7 +177,7 @@ def _deal(
         total[row] += pieces[r]
     return dealt
 
-# %% ../../nbs/32_data.windows.ipynb #c35
+# %% ../../nbs/32_data.windows.ipynb #c24
 class StreamChunks(Dataset):
     "Pieces of long records, in the order in which rows of batches continue: `x,y = ds[i]`, `y` one frame later than `x`"
     def __init__(self,

@@ -170,6 +170,12 @@ MISTAKES = [
     ('the backward channels first', '05_layers', {'torch.cat([out for out,_ in runs], 2)': 'torch.cat([out for out,_ in runs[::-1]], 2)'}),
     ('`batch_first=False` that still returns the batch first', '05_layers', {'if not self.batch_first: outputs =': 'if False: outputs ='}),
     ('the forecaster begins from nothing', '10_models.forecaster', {', state, steps=horizon': ', [(h*0,c*0) for h,c in state], steps=horizon'}),
+    ('a scaling per pixel taken from the corner, whatever the piece', '32_data.windows', {'self.scaling.at(*place)(x)': 'self.scaling.at(*(slice(0, n) for n in x.shape[-2:]))(x)'}, ['38_data.scaling']),
+    ('the missing share of the frames between those of a window', '32_data.windows', {'[:,::ds.step]': '[:,:ds.context+ds.horizon]'}),
+    ('a gap in time past the frames of a window, if it took each', '32_data.windows', {'run[start + ds.span - 1]': 'run[start + ds.context + ds.horizon - 1]'}),
+    ('`fill` compared after scaling', '31_data.records', {'x[raw==f] = np.nan': 'x[x==f] = np.nan'}),
+    ('images of 16 bits divided by 255', '35_data.formats', {'1 / 65535': '1 / 255'}),
+    ('the reference time of a forecast at the first known frame', '31_data.records', {"ds['forecast_reference_time'] = last[0]": "ds['forecast_reference_time'] = record.times[0]"}),
     ('forecasts without their output function', '10_models.forecaster', {'OUTPUTS[self.output](self(x, horizon': '(self(x, horizon'}),
 ]
 PAGES = sorted({p for m in MISTAKES for p in (m[3] if len(m)>3 else [m[1]])})

@@ -823,7 +823,9 @@ def lies(place):
         for i,data in enumerate(many):
             for reader, fn in readers_of(place, name).items():
                 grew.append(
-                    watch(t, f'{name} {i}, {reader}', fn, place.box(name, data)))
+                    watch(
+                        t, f'{name} {i}, {reader}', fn, p := place.box(name, data),
+                        p.parent if name in IMAGES else p))
     for hidden in (
         1500, 500,
     ):  # 650 MB of weights, which this process may not have, and 72 MB, which it may

@@ -105,7 +105,8 @@ def open_npy(
 def _read_member(z, member):
     "Read one array of a `.npz` file"
     # deflate packs 1032 to 1 at the most
-    if member.file_size > min(MAX_UNPACK, 1040 * member.compress_size + 1000):
+    packed = min(member.compress_size, disk_bytes(z.filename))
+    if member.file_size > min(MAX_UNPACK, 1040 * packed + 1000):
         raise ValueError(
             f'{member.filename} unpacks to {member.file_size} bytes; save it with '
             '`np.save`, which is read in parts')
@@ -115,7 +116,8 @@ def _read_member(z, member):
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0}[np.lib.format.read_magic(f)]
     shape, fortran, dtype = read_header(f)
-    if min(shape, default=0) < 0: raise ValueError(f'an array of shape {shape}')
+    if min(shape, default=0) < 0 or f.tell() + math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f'{len(data)} bytes for an array of shape {shape}')
     a = np.frombuffer(data, dtype, math.prod(shape), f.tell()) if math.prod(shape) else np.empty(0, dtype)
     return a.reshape(shape, order='F' if fortran else 'C')
 
@@ -126,6 +128,7 @@ def open_npz(
     check_regular(path)
     try:
         with zipfile.ZipFile(path) as z:
+            if not z.infolist(): raise ValueError('no array')
             return {
                 m.filename.removesuffix('.npy'): _read_member(z, m) for m in z.infolist()}
     except Exception as e: # zipfile and NumPy fail in many ways on a strange file

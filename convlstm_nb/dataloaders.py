@@ -31,7 +31,9 @@ class TensorFrames(TensorBase):
 def frames_of(
     o, # Array or tensor, `(T,H,W)` or `(T,C,H,W)`
 )->TensorFrames: # Floating point, `(T,C,H,W)`
-    "Make a sequence of images of `o`"
+    "Make a sequence of images of `o`; what is masked becomes NaN"
+    if np.ma.isMaskedArray(o) and (o.dtype.kind == 'f' or o.dtype == np.uint8):
+        o = (o / 255 if o.dtype == np.uint8 else o).astype(np.float32).filled(np.nan)
     try:
         x = torch.as_tensor(o if isinstance(o, torch.Tensor) else np.asarray(o))
     except (TypeError, ValueError) as e:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MAX_UNPACK', 'STORES', 'check_extent', 'check_regular', 'check_no_link', 'disk_bytes', 'open_npy', 'open_npz',
-           'zarr_import', 'bounded_zarr', 'open_zarr', 'check_chunks', 'check_hdf5', 'check_classic', 'reading',
-           'open_dataset']
+           'zarr_import', 'bounded_zarr', 'is_store', 'open_zarr', 'check_chunks', 'check_hdf5', 'check_classic',
+           'reading', 'open_dataset']
 
 # %% ../../nbs/34_data.files.ipynb #c3
 import bz2, gzip, io, json, math, os, warnings, zipfile, zlib
@@ -281,8 +281,16 @@ def bounded_zarr():
     with zarr_import().config.set({'codec_pipeline.path': _bounded_pipeline()}):
         yield
 
-# %% ../../nbs/34_data.files.ipynb #c29
+# %% ../../nbs/34_data.files.ipynb #isstore0
 STORES = '.zgroup', '.zarray', '.zmetadata', 'zarr.json'
+
+def is_store(
+    path, # A file or a folder
+)->bool:
+    "Is this a Zarr store?"
+    path = Path(path)
+    return path.is_dir() and (
+        path.suffix.lower() == '.zarr' or any((path / n).exists() for n in STORES))
 
 _MAX_METADATA = 2**24 # Bytes of one file
 
@@ -303,6 +311,7 @@ def _check_metadata(
         for f in os.scandir(folder):
             if f.is_dir(): _check_metadata(Path(f), root)
 
+# %% ../../nbs/34_data.files.ipynb #c29
 def open_zarr(
     path:Path, # A Zarr store, a folder
 ):
@@ -437,7 +446,7 @@ def reading(
 ):
     "Unpack no more of a Zarr store than there is, and name the file in every error"
     try:
-        with bounded_zarr() if path and Path(path).is_dir() else nullcontext(): yield
+        with bounded_zarr() if path and is_store(path) else nullcontext(): yield
     except Exception as e: # a foreign library, on a foreign file
         if path is None or isinstance(e, (ValueError, TypeError)) and str(e).startswith(f'`{path}'):
             raise

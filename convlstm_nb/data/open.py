@@ -17,8 +17,9 @@ import pandas as pd
 import torch
 import xarray as xr
 from ..checks import arg_error
-from .files import (
-    STORES, check_chunks, check_extent, check_regular, disk_bytes, open_dataset, reading)
+from convlstm_nb.data.files import (
+    check_chunks, check_extent, check_regular, disk_bytes, is_store, open_dataset,
+    reading)
 from convlstm_nb.data.formats import (
     AXES, IMAGES, TIME_NAMES, array_dataset, by_number, check_axes, image_dataset,
     numpy_dataset)
@@ -432,8 +433,7 @@ def _open_path(
     "Open a file or a folder by what it is"
     check_regular(path)
     suffix, where = path.suffix.lower(), dict(path=path, name=str(path))
-    is_store = suffix == '.zarr' or any((path / n).exists() for n in STORES)
-    if suffix in ('.gif', *IMAGES) or path.is_dir() and not is_store:
+    if suffix in ('.gif', *IMAGES) or path.is_dir() and not is_store(path):
         if variables is not None: raise arg_error('variables', 'absent for images', variables)
         return _scaled_records(partial(image_dataset, path), axes=axes, **kwargs, **where)
     if suffix in ('.npy', '.npz'):

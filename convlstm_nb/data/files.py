@@ -480,9 +480,11 @@ def open_dataset(
         else: raise arg_error(path, 'a NetCDF file', f"one that begins with {start!r}")
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter('ignore') # about metadata that are not consolidated
-        return xr.open_dataset(
+        ds = xr.open_dataset(
             path, group=group, decode_times=False, decode_coords='all',
             create_default_indexes=False, cache=False, **options)
+    ds.encoding['group'] = group or ''
+    return ds
 
 def _only_group(path, groups):
     "Choose the group with arrays, if there is one"

@@ -192,7 +192,7 @@ class GridArray:
         return a.reshape(len(a), -1, *a.shape[-2:])
     def check(self, variable, key): # chunks of HDF5, each once
         if self.path is None or not h5py.is_hdf5(self.path): return
-        group = self.source.keywords.get('group') or ''
+        group = self.dataset().encoding['group']
         key = [slice(k, k + 1) if isinstance(k, int) else k for k in key]
         with h5py.File(self.path, 'r') as f:
             seen = self.opened[2]

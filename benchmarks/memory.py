@@ -38,7 +38,7 @@ def make_nc(path):
         film = f.create_dataset(
             'film', SHAPE, np.float32, chunks=(32, 270, 270), fillvalue=0,
             compression='gzip', compression_opts=1)
-        for axis,name,n in zip(film.dims, ('time','y','x'), SHAPE): # or no axis is known
+        for axis,name,n in zip(film.dims, ('time','y','x'), SHAPE): # or none is known
             f[name] = np.arange(n)
             f[name].make_scale(name)
             axis.attach_scale(f[name])

@@ -75,7 +75,7 @@ MISTAKES = [
     ('traced gates: one program for images of all sizes, with a peephole for each pixel too', '02a_gates', {'exact = ci is not None and ci.shape[1] > 1': 'exact = False'}, ['03_kernels']),
     ('traced gates: the gradient of what was normalised taken for that of what the convolution made', '02a_gates', {'    _add_up(self.grads, new)\n    return _to_rows(d_z)': '    _add_up(self.grads, new)\n    return d_u'}, ['03_kernels']),
     ('eager and traced gates backwards: peepholes learn from one step alone', '02a_gates', {'total[k] = total[k]+g if k in total else g': 'total[k] = g'}, ['03_kernels','04_scan']),
-    ('compiled gates: the tanh of a small number loses its digits', '02a_gates', {'torch.where(s < .04, series, 2*(2*y).sigmoid() - 1)': '(2*(2*y).sigmoid() - 1)'}, ['03_kernels']),
+    ('compiled gates: the tanh of a small number loses its digits', '02a_gates', {'torch.where(s < .04, series, 2*(2*y).sigmoid() - 1)': '(2*(2*y).sigmoid() - 1)'}),
     ('compiled gates: a compiler that fails stops the training', '02a_gates', {
         'self.f = self.plain\n            return self.f(*args)': 'raise'}, ['03_kernels']),
     ('compiled gates for small scans, and not for large ones', '03_kernels', {'like.numel()*steps >= COMPILE_FROM': 'like.numel()*steps < COMPILE_FROM'}),

@@ -7,6 +7,7 @@ __all__ = ['GridArray', 'dataset_records', 'Joined', 'join_records', 'find_files
 
 # %% ../../nbs/36_data.open.ipynb #c3
 import glob, os, re, warnings
+from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -148,29 +149,34 @@ def _valid_range(
     return min(ends) - slack, max(ends) + slack
 
 # %% ../../nbs/36_data.open.ipynb #c15
+class _Opened:
+    "A file that each process opens once, for all of its records"
+    def __init__(self, opens): self.opens, self.process = opens, None
+    def __getstate__(self): return dict(opens=self.opens, process=None)
+    def __call__(self):
+        if self.process != os.getpid():
+            self.dataset, self.seen = self.opens(), defaultdict(set) # chunks, by variable
+            self.process = os.getpid()
+        return self.dataset
+
 class GridArray:
     "Variables of a file, or of a dataset in memory, as one array `(T,C,H,W)`"
     def __init__(self,
-        source, # xarray Dataset in memory, or a function that opens a file
+        source, # xarray Dataset in memory, or a file as _Opened
         variables:list, # Names
         axes:list, # `{letter: dimension}` for each variable
         path=None, # The file
         at:dict=None, # The place along each other dimension
     ):
-        self.source, self.variables, self.axes, self.path, self.at, self.opened = (
-            source, variables, axes, path, at or {}, None)
+        self.source, self.variables, self.axes, self.path, self.at = (
+            source, variables, axes, path, at or {})
         ds = self.dataset()
         size = lambda letter: ds.sizes[axes[0][letter]] if letter in axes[0] else 1
         channels = sum(ds.sizes[a['C']] if 'C' in a else 1 for a in axes)
         self.shape = size('T'), channels, size('H'), size('W')
         self.dtype = np.result_type(*(ds[v].dtype for v in variables))
 
-    def __getstate__(self): return self.__dict__ | {'opened':None}
-    def dataset(self):
-        if not callable(self.source): return self.source
-        if self.opened is None or self.opened[0] != os.getpid():
-            self.opened = os.getpid(), self.source(), {v: set() for v in self.variables}
-        return self.opened[1]
+    def dataset(self): return _dataset(self.source)
 
     def __getitem__(self, key):
         t,c,rows,cols = key
@@ -195,8 +201,10 @@ class GridArray:
         group = self.dataset().encoding['group']
         key = [slice(k, k + 1) if isinstance(k, int) else k for k in key]
         with h5py.File(self.path, 'r') as f:
-            seen = self.opened[2]
-            seen[variable] |= check_chunks(f[f'{group}/{variable}'], tuple(key), seen[variable])
+            seen = self.source.seen[variable]
+            seen |= check_chunks(f[f'{group}/{variable}'], tuple(key), seen)
+
+def _dataset(source): return source() if callable(source) else source
 
 # %% ../../nbs/36_data.open.ipynb #c16
 def _choose_variables(
@@ -307,7 +315,7 @@ def _record(source, ds, variables, axes, about, path, at, name, **kwargs):
 
 # %% ../../nbs/36_data.open.ipynb #c18
 def dataset_records(
-    source, # xarray Dataset, or a function that opens a file
+    source, # xarray Dataset, or a file as _Opened
     variables=None, # Variables that become channels; the only one there is if None
     axes:str=None, # As of open_records
     select=None, # As of open_records
@@ -317,7 +325,7 @@ def dataset_records(
     **kwargs # `fill`, `valid`, `scale` and `offset` of a Record
 )->list: # Records, one for each sequence
     "Make records of an xarray Dataset"
-    with reading(path): ds = source() if callable(source) else source
+    with reading(path): ds = _dataset(source)
     variables = _choose_variables(ds, variables, name, least)
     at = _chosen(ds, select)
     rest = ds.isel(at)
@@ -435,9 +443,10 @@ def _open_path(
     suffix, where = path.suffix.lower(), dict(path=path, name=str(path))
     if suffix in ('.gif', *IMAGES) or path.is_dir() and not is_store(path):
         if variables is not None: raise arg_error('variables', 'absent for images', variables)
-        return _scaled_records(partial(image_dataset, path), axes=axes, **kwargs, **where)
+        source = _Opened(partial(image_dataset, path))
+        return _scaled_records(source, axes=axes, **kwargs, **where)
     if suffix in ('.npy', '.npz'):
-        source = partial(numpy_dataset, path, variables, axes)
+        source = _Opened(partial(numpy_dataset, path, variables, axes))
         return _scaled_records(source, **kwargs, **where)
     if suffix not in _ENDINGS.split() and not path.is_dir():
         raise arg_error(
@@ -448,18 +457,18 @@ def _open_path(
     if len(groups) > 1: raise arg_error('variables', 'of one group', variables)
     group = groups.pop() if groups else ''
     return dataset_records(
-        partial(open_dataset, path, group=group or None),
+        _Opened(partial(open_dataset, path, group=group or None)),
         [n.rpartition('/')[2] for n in names] or None, axes, least=least, **kwargs, **where)
 
 def _scaled_records(
-    source, # xarray Dataset, or a function that opens a file
+    source, # xarray Dataset, or a file as _Opened
     scale:float=None, # As of open_records
     offset:float=None, # As of open_records
     fill=(), # As of open_records
     **kwargs # As of dataset_records
 )->list: # Records
     "Make records of plain arrays and images; bytes become fractions"
-    with reading(kwargs.get('path')): ds = source() if callable(source) else source
+    with reading(kwargs.get('path')): ds = _dataset(source)
     about = dict(scale=1, offset=0, fill=()) | ds.encoding
     if 'scale' not in ds.encoding and all(v.dtype == np.uint8 for v in ds.data_vars.values()):
         about['scale'] = 1 / 255

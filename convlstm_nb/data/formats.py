@@ -73,7 +73,9 @@ def array_dataset(
                 name, 'arrays of numbers of one shape', f"{a.shape} of {a.dtype} for {k}")
     axes = axes or _usual_axes(shape, name)
     check_axes(axes, range(len(shape)), shape)
-    size, dims, coords = dict(zip(axes, shape)), {l: AXES[l] for l in axes}, {}
+    # an array may have the name of an axis: `np.savez(path, x=frames)`
+    size, coords = dict(zip(axes, shape)), {}
+    dims = {l: f'{AXES[l]}_axis' if AXES[l] in arrays else AXES[l] for l in axes}
     for k, a in (aside or {}).items():
         letter = next((l for l, names in _USUAL.items() if k.lower() in names), None)
         if letter in size and a.shape == (size[letter],):
@@ -81,7 +83,7 @@ def array_dataset(
             coords[k] = ((k,), a)
         elif 'B' in size and a.shape[:1] == (size['B'],) and a.shape[1:] in (
             (), (size.get(letter),)):
-            coords[k] = ((AXES['B'], *([dims[letter]] if a.ndim == 2 else [])), a)
+            coords[k] = ((dims['B'], *([dims[letter]] if a.ndim == 2 else [])), a)
     each = {k: as_variable(list(dims.values()), a) for k, a in arrays.items()}
     return xr.Dataset(each, coords)
 
@@ -183,9 +185,8 @@ class _ImageFiles:
             return _image_array(im, self.kind)
         return _open_image(path, read)
     def __getitem__(self, key):
-        t, c, rows, cols = (slice(k, k + 1) if isinstance(k, int) else k for k in key)
-        frames = [self.page(*p)[c, rows, cols] for p in self.pages[t]]
-        return np.stack(frames)[tuple(0 if isinstance(k, int) else slice(None) for k in key)]
+        t, c, rows, cols = key # slices, as _Lazy makes them
+        return np.stack([self.page(*p)[c, rows, cols] for p in self.pages[t]])
 
 # %% ../../nbs/35_data.formats.ipynb #c24
 def _image_paths(

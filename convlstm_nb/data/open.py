@@ -33,6 +33,7 @@ _HINTS = dict(
     B='sequence', T='time', C='band bands channel channels wavelength wavelengths rgb variable')
 
 _NAMES = {name: letter for letter, names in _HINTS.items() for name in names.split()}
+_NAMES |= {f'{d}_axis': letter for letter, d in AXES.items()} # as array_dataset has it
 
 _UNNAMED = re.compile(r'(phony_)?dim_\d+')
 

@@ -116,9 +116,10 @@ def _read_member(z, member):
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0}[np.lib.format.read_magic(f)]
     shape, fortran, dtype = read_header(f)
-    if min(shape, default=0) < 0 or f.tell() + math.prod(shape) * dtype.itemsize != len(data):
+    n = prod(shape)
+    if min(shape, default=0) < 0 or f.tell() + n * dtype.itemsize != len(data):
         raise ValueError(f'{len(data)} bytes for an array of shape {shape}')
-    a = np.frombuffer(data, dtype, math.prod(shape), f.tell()) if math.prod(shape) else np.empty(0, dtype)
+    a = np.frombuffer(data, dtype, n, f.tell()) if n else np.empty(0, dtype)
     return a.reshape(shape, order='F' if fortran else 'C')
 
 def open_npz(

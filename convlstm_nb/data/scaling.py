@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from ..checks import check_choice, arg_error
-from .records import Record
+from .records import DecodedFrames, Record
 
 # %% ../../nbs/38_data.scaling.ipynb #c6
 def to_dbz(
@@ -229,8 +229,9 @@ _SAME = {alias: unit for unit, names in dict(
     s='sec second seconds', min='minute minutes', h='hr hour hours hrs', day='d days',
     K='kelvin Kelvin deg_K degK', kg='kilogram kilograms').items() for alias in names.split()}
 _SAME |= {'inch': 'in', 'inches': 'in', 'percent': '%'}
+_SAME |= dict.fromkeys(
+    'celsius Celsius °C deg_C degrees_Celsius degree_Celsius'.split(), 'degC')
 _POWERS = str.maketrans('⁰¹²³⁴⁵⁶⁷⁸⁹⁻', '0123456789-')
-_CELSIUS = {'degC', 'celsius', 'Celsius', '°C', 'deg_C', 'degrees_Celsius', 'degree_Celsius'}
 
 def _parse_units(
     units:str, # As a file says them
@@ -252,7 +253,7 @@ def units_factor(
     wanted:str, # What they are to be
 )->tuple: # Factor and offset of the values; None if units are of other things, or not known
     "Compare two units by meaning"
-    a, b = ({**dict.fromkeys(_CELSIUS, 'degC')}.get(u.strip(), u.strip()) for u in (units, wanted))
+    a, b = (_SAME.get(u.strip(), u.strip()) for u in (units, wanted))
     if a == b: return 1., 0.
     if 'degC' in (a, b):
         kelvin = units_factor(b if a == 'degC' else a, 'K')
@@ -263,12 +264,10 @@ def units_factor(
     return float(f'{a[0] / b[0]:.12g}'), 0.
 
 # %% ../../nbs/38_data.scaling.ipynb #u5
-class _Rain:
+class _Rain(DecodedFrames):
     "Reflectivity of a record as rain"
-    dtype = np.dtype(np.float32)
-    def __init__(self, record): self.record, self.shape = record, record.shape
     def __getitem__(self, key):
-        return from_dbz(torch.from_numpy(self.record.read(key[0], *key[2:])[:, key[1]])).numpy()
+        return from_dbz(torch.from_numpy(super().__getitem__(key))).numpy()
 
 def record_in_units(
     record:Record, # Of variables of one kind
@@ -278,9 +277,7 @@ def record_in_units(
     said = {str(a.get('units', '')) for a in record.variables.values()} - {''}
     new = {k: a | dict(units=units) for k, a in record.variables.items()}
     if {u.lower() for u in said} == {'dbz'} and units_factor(units, 'mm/h') == (1., 0.):
-        return replace(
-            record, values=_Rain(record), box=None, fill=(), valid=None, scale=1, offset=0,
-            variables=new)
+        return _Rain(record).as_record(variables=new)
     factors = {units_factor(u, units) for u in said or {units}}
     if len(factors) != 1 or None in factors:
         raise arg_error(record.name, f"in units that become {units}", ', '.join(said))

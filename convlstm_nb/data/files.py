@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['MAX_UNPACK', 'STORES', 'check_extent', 'check_regular', 'check_no_link', 'disk_bytes', 'open_npy', 'open_npz',
-           'zarr_import', 'bounded_zarr', 'is_store', 'open_zarr', 'check_chunks', 'check_hdf5', 'check_classic',
-           'reading', 'open_dataset']
+           'zarr_import', 'bounded_zarr', 'is_store', 'open_zarr', 'check_chunks', 'reading', 'open_dataset']
 
 # %% ../../nbs/34_data.files.ipynb #c3
 import bz2, gzip, io, json, math, os, warnings, zipfile, zlib
@@ -399,7 +398,7 @@ def _check_group(group, path, seen):
             if item.ndim < 3: check_chunks(item)
     return found + inner
 
-def check_hdf5(
+def _check_hdf5(
     path, # A NetCDF or HDF5 file
 )->list: # Groups that hold arrays
     "Raise an error for an HDF5 file that is damaged, takes data from other files, or unpacks coordinates to more than they are"
@@ -411,7 +410,7 @@ def check_hdf5(
 # %% ../../nbs/34_data.files.ipynb #c42
 _WIDTHS = {1:1, 2:1, 3:2, 4:4, 5:4, 6:8} # bytes of a value, by its kind
 
-def check_classic(
+def _check_classic(
     path, # A NetCDF file of the first or second version
 ):
     "Refuse a header that claims more than the file holds"
@@ -472,10 +471,10 @@ def open_dataset(
     else:
         with open(path, 'rb') as f: start = f.read(4)
         if start[:3] == b'CDF':
-            check_classic(path)
+            _check_classic(path)
             options = dict(engine='scipy')
         elif start == b'\x89HDF':
-            groups = check_hdf5(path)
+            groups = _check_hdf5(path)
             if group is None and groups and '/' not in groups: group = _only_group(path, groups)
             options = dict(engine='h5netcdf', phony_dims='access')
         else: raise arg_error(path, 'a NetCDF file', f"one that begins with {start!r}")

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ForecastHorizon', 'CheckTargets', 'check_reach', 'ResetState', 'row_starts', 'stateful_layers', 'reset_state',
-           'stream_dls', 'counted_pixels', 'TruncatedBPTT', 'SingleProcess', 'peers', 'ScheduledSampling', 'evaluating',
-           'FreshSequences', 'ForecastPicture', 'epoch_values', 'KeepBest', 'batch_indices', 'SkipNonFinite',
-           'autocast_forward', 'Autocast']
+           'stream_dls', 'SingleProcess', 'peers', 'counted_pixels', 'part_losses', 'AccumulatePixels', 'TruncatedBPTT',
+           'as_float32', 'ScheduledSampling', 'evaluating', 'FreshSequences', 'ForecastPicture', 'epoch_values',
+           'KeepBest', 'batch_indices', 'SkipNonFinite', 'autocast_forward', 'Autocast']
 
 # %% ../nbs/41_callbacks.ipynb #c3
 import math, warnings
@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 import torch
-from fastcore.basics import store_attr
+from fastcore.basics import patch, store_attr
 from fastai.callback.core import Callback, CancelBatchException
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import CastToTensor
 from fastai.data.core import DataLoaders, TfmdDL
-from fastai.torch_core import apply, to_float
+from fastai.torch_core import apply
 from .checks import check_bool, check_choice, arg_error, check_int
 from .layers import ConvLSTM
+from .losses import LossSum
 from .models.forecaster import NextFrameForecaster
 
 # %% ../nbs/41_callbacks.ipynb #c8
@@ -128,18 +129,112 @@ def stream_dls(
     return DataLoaders(*parts, device=device)
 
 # %% ../nbs/41_callbacks.ipynb #c33
-def counted_pixels(
-    loss_func, # A loss; a LossSum counts as its first one does
-    target, # What happened, NaN where that is not known
-)->torch.Tensor: # A scalar
-    "Count the pixels that a loss averages over, all of them for a loss that does not say"
-    first = getattr(loss_func, 'losses', [loss_func])[0]
-    counts = getattr(first, 'counts', None)
-    if counts is None or first.reduction != 'mean':
+class SingleProcess:
+    "A process that trains by itself"
+    rank,size = 0,1
+    def __repr__(self): return 'SingleProcess()'
+    def max(self, n): return n      # The largest of all processes' numbers
+    def broadcast(self, o, rank=0): return o # What process `rank` has
+    def gather(self, o): return [o]  # What each process has
+
+# %% ../nbs/41_callbacks.ipynb #c34
+def peers(
+    learn, # A Learner
+)->SingleProcess: # With a `rank` and a `size`
+    "The processes that train with this one"
+    return vars(learn).get('peers', SingleProcess())
+
+# %% ../nbs/41_callbacks.ipynb #c37
+def _parts(loss_func):
+    "The losses that a loss is the sum of, each with its weight"
+    if not isinstance(loss_func, LossSum): return [(1., loss_func)]
+    return [
+        (w*v, part) for w,l in zip(loss_func.weights, loss_func.losses)
+        for v,part in _parts(l)]
+
+def _n_pixels(loss, target):
+    counts = getattr(loss, 'counts', None)
+    if counts is None or loss.reduction != 'mean':
         return torch.tensor(target.numel(), device=target.device)
     return counts(~target.isnan()).sum()
 
-# %% ../nbs/41_callbacks.ipynb #c34
+# %% ../nbs/41_callbacks.ipynb #c38
+def counted_pixels(
+    loss_func, # A loss
+    target, # What happened, NaN where that is not known
+)->torch.Tensor: # `(parts,)`, a number for each loss of a LossSum, else a single one
+    "Count the pixels that a loss averages over, all of them for a loss that does not say"
+    return torch.stack([_n_pixels(l, target) for _,l in _parts(loss_func)])
+
+# %% ../nbs/41_callbacks.ipynb #c39
+def part_losses(
+    loss_func, # A loss
+    pred, # What the model puts out
+    target, # What happened, NaN where that is not known
+    loss=None, # What `loss_func` makes of them, if known; a LossSum is computed anew
+)->torch.Tensor: # `(parts,)`
+    "Compute each loss of a LossSum, times its weight, or the single one that another loss is"
+    parts  = _parts(loss_func)
+    known  = len(parts)==1 and loss is not None
+    losses = [loss] if known else [w*l(pred, target) for w,l in parts]
+    return torch.stack([l.mean() for l in losses])
+
+# %% ../nbs/41_callbacks.ipynb #c43
+class AccumulatePixels(Callback):
+    "Make the gradient that GradientAccumulation adds up that of one large batch, whatever pixels are missing"
+    order,run_valid = GradientAccumulation.order - 1,False
+    counts,row_pixels = (),None
+    def before_fit(self):
+        acc = [cb for cb in self.learn.cbs if isinstance(cb, GradientAccumulation)]
+        self.accumulation = acc[0] if acc else None
+        # of each batch since the last step; and of a row without gaps
+        self.counts,self.row_pixels = [],None
+
+    def before_batch(self): self.target = None
+
+    # a batch that TruncatedBPTT takes in pieces is weighed before
+    def after_loss(self):
+        target = self.y if self.target is None else self.target
+        self.learn.loss_grad = self.weigh(self.loss_grad, target)
+
+    def weigh(self, loss, target):
+        "Weigh the loss of a batch by its pixels that count, where all of full rows have a weight of 1"
+        if not self.accumulation: return loss
+        self.target = target
+        self.row_pixels = self.row_pixels or target[0].numel()
+        pixels = counted_pixels(self.loss_func, target)[0].to(loss.dtype)
+        return loss*(pixels/(len(target)*self.row_pixels))
+
+    def state_dict(self): return {'counts':self.counts, 'row_pixels':self.row_pixels}
+    def load_state_dict(self, state):
+        self.counts,self.row_pixels = list(state['counts']),state['row_pixels']
+
+# %% ../nbs/41_callbacks.ipynb #c45
+@patch
+def before_step(self:AccumulatePixels):
+    "Make a mean over pixels of the gradient, before the last batch's step"
+    if not self.accumulation: return
+    self.counts.append(counted_pixels(self.loss_func, self.target))
+    rows,full = self.accumulation.count + len(self.target),self.accumulation.n_acc
+    if rows < full: return
+    scale = full*self.row_pixels/self._mean_count()
+    for p in self.model.parameters():
+        if p.grad is not None and scale != 1: p.grad *= scale
+    self.counts = []
+
+@patch
+def _mean_count(self:AccumulatePixels):
+    "The pixels of all batches since the last step, averaged over processes"
+    mine  = torch.stack([n.cpu() for n in self.counts]).tolist()
+    n     = torch.tensor(sum(peers(self.learn).gather(mine), []))
+    total = n.sum(0)
+    if (n*total[0] != n[:,:1]*total).any():
+        warnings.warn(
+            "the parts of the LossSum count different pixels, so accumulated batches "
+            "weigh by those of the first; the gradient is not that of one large batch")
+    return max(total[0].item(), 1)/peers(self.learn).size
+
+# %% ../nbs/41_callbacks.ipynb #c50
 class TruncatedBPTT(Callback):
     "Backpropagate through at most `k` frames at a time"
     # After mixed precision has begun its part of the batch
@@ -158,51 +253,61 @@ class TruncatedBPTT(Callback):
         # each batch is of whole sequences
         if row_starts(self.dl) is None: reset_state(self.model)
         if not self.training: return
-        x,y = self.xb[0],self.y
-        if x.shape[1] != y.shape[1]:
-            want = f"{x.shape[1]} frames, one for each of `x`"
-            raise arg_error('y', want, y.shape[1])
-        *first,last = zip(x.split(self.k, 1), y.split(self.k, 1))
-        whole = counted_pixels(self.loss_func, y).clamp(min=1)
-        share = lambda y: counted_pixels(self.loss_func, y)/whole
-        self.done = 0.
-        for x, y in first:
-            loss = self.loss_func(to_float(self.model(x)), y)*share(y)
-            self.done = self.done + loss.detach()
-            self.scaled(loss).backward()
-        self.learn.xb,self.learn.yb,self.weight = last[:1],last[1:],share(last[1])
-
-    def scaled(self, loss):
-        "Scale the loss of a piece as fastai scales that of a batch"
-        for cb in self.learn.cbs:
-            if isinstance(cb, GradientAccumulation): loss = loss*(len(self.y)/cb.n_acc)
-        scaler = getattr(self, 'scaler', None)
-        return scaler.scale(loss) if scaler else loss
+        *first,(x,y) = self._pieces(self.xb[0], self.y)
+        self.target,self.done = self.y,0.
+        self.pixels = counted_pixels(self.loss_func, self.y).clamp(min=1)
+        for piece in first: self.done = self.done + self._learn_from(*piece)
+        self.learn.xb,self.learn.yb = (x,),(y,)
 
     def after_loss(self):
-        if not self.training: return
-        # what is left to go back through
-        self.learn.loss_grad = self.loss_grad*self.weight
+        if not self.training or not len(self.yb): return
+        last = self._share(self.pred, self.y, self.loss)
+        # what is left to go back through, in place of the loss
+        self.learn.loss_grad = self.loss_grad + self._accumulated(last-self.loss)
         # what the Recorder writes down, which no other callback has scaled
-        self.learn.loss      = self.loss.detach()*self.weight + self.done
+        self.learn.loss = last.detach() + self.done
 
-# %% ../nbs/41_callbacks.ipynb #c42
-class SingleProcess:
-    "A process that trains by itself"
-    rank,size = 0,1
-    def __repr__(self): return 'SingleProcess()'
-    def max(self, n): return n      # The largest of all processes' numbers
-    def broadcast(self, o, rank=0): return o # What process `rank` has
-    def gather(self, o): return [o]  # What each process has
+# %% ../nbs/41_callbacks.ipynb #c51
+def as_float32(
+    o, # Anything
+):
+    "A tensor of 16 bits in float32, and all else as it is"
+    return o.float() if getattr(o, 'dtype', None) in (torch.float16, torch.bfloat16) else o
 
-# %% ../nbs/41_callbacks.ipynb #c43
-def peers(
-    learn, # A Learner
-)->SingleProcess: # With a `rank` and a `size`
-    "The processes that train with this one"
-    return vars(learn).get('peers', SingleProcess())
+# %% ../nbs/41_callbacks.ipynb #c52
+@patch
+def _pieces(self:TruncatedBPTT, x, y):
+    "Cut a batch into pieces of `k` frames"
+    if x.shape[1] != y.shape[1]:
+        want = f"{x.shape[1]} frames, one for each of `x`"
+        raise arg_error('y', want, y.shape[1])
+    return zip(x.split(self.k, 1), y.split(self.k, 1))
 
-# %% ../nbs/41_callbacks.ipynb #c46
+@patch
+def _learn_from(self:TruncatedBPTT, x, y):
+    "Go forward and back through a piece, and return its share of the loss"
+    loss   = self._share(apply(as_float32, self.model(x)), y)
+    scaler = getattr(self, 'scaler', None)
+    scaled = self._accumulated(loss)
+    (scaler.scale(scaled) if scaler else scaled).backward()
+    return loss.detach()
+
+@patch
+def _share(self:TruncatedBPTT, pred, y, loss=None):
+    "The share of a piece in the loss of the batch, by the pixels of each part of the loss"
+    losses = part_losses(self.loss_func, pred, y, loss)
+    pixels = counted_pixels(self.loss_func, y).to(losses.dtype)
+    return (losses*(pixels/self.pixels)).sum()
+
+@patch
+def _accumulated(self:TruncatedBPTT, loss):
+    "Scale the loss of a piece as that of a batch is scaled where gradients are accumulated"
+    for cb in self.learn.cbs:
+        if isinstance(cb, GradientAccumulation): loss = loss*(len(self.y)/cb.n_acc)
+        if isinstance(cb, AccumulatePixels):     loss = cb.weigh(loss, self.target)
+    return loss
+
+# %% ../nbs/41_callbacks.ipynb #c62
 _DECAYS = {
     'linear':      lambda u: 1 - u,
     'exponential': lambda u: .01**u,
@@ -220,7 +325,7 @@ def _true_fraction(
     check_int('steps', steps)
     return _DECAYS[decay](step/steps) if step < steps else 0.
 
-# %% ../nbs/41_callbacks.ipynb #c50
+# %% ../nbs/41_callbacks.ipynb #c66
 class ScheduledSampling(Callback):
     "Feed the true frame less and less often"
     order = CastToTensor.order + 2 # After ForecastHorizon
@@ -259,7 +364,7 @@ class ScheduledSampling(Callback):
     def state_dict(self): return {'step':self.step}
     def load_state_dict(self, state): self.step = state['step']
 
-# %% ../nbs/41_callbacks.ipynb #c55
+# %% ../nbs/41_callbacks.ipynb #c71
 @contextmanager
 def evaluating(
     model, # Any module
@@ -273,7 +378,7 @@ def evaluating(
         for m,mode in modes: m.training = mode
         reset_state(model)
 
-# %% ../nbs/41_callbacks.ipynb #c58
+# %% ../nbs/41_callbacks.ipynb #c74
 class FreshSequences(Callback):
     "Turn to new training sequences in every epoch, where the dataset can"
     run_valid = False
@@ -287,7 +392,7 @@ class FreshSequences(Callback):
         self.seen = state['seen']
         if self.seen >= 0: self.dls.train_ds.epoch = self.seen
 
-# %% ../nbs/41_callbacks.ipynb #c61
+# %% ../nbs/41_callbacks.ipynb #c77
 class ForecastPicture(Callback):
     "Keep a picture of the same forecast after every epoch, in `folder`"
     order = 60 # After the Recorder has its numbers
@@ -320,7 +425,7 @@ class ForecastPicture(Callback):
         save_figure(fig, Path(self.folder)/f'epoch-{self.epoch+1:03}.png')
         plt.close(fig)
 
-# %% ../nbs/41_callbacks.ipynb #c64
+# %% ../nbs/41_callbacks.ipynb #c80
 def epoch_values(
     learn, # A Learner after an epoch
 )->list: # One for each of `learn.recorder.metric_names`; None where there is none
@@ -335,7 +440,7 @@ def epoch_values(
         row += [None if gone else values.pop(0) for _ in range(begin, end)]
     return row
 
-# %% ../nbs/41_callbacks.ipynb #c68
+# %% ../nbs/41_callbacks.ipynb #c84
 class KeepBest(Callback):
     "Give the model, at the end of the fit, the weights with the smallest validation loss"
     order = 61 # After the Recorder
@@ -371,7 +476,7 @@ class KeepBest(Callback):
     def load_state_dict(self, state):
         for k in ('best', 'weights', 'trained'): setattr(self, k, state[k])
 
-# %% ../nbs/41_callbacks.ipynb #c76
+# %% ../nbs/41_callbacks.ipynb #c92
 def batch_indices(
     dl, # A fastai DataLoader while it is read, or a list of batches
     i:int, # Number of the batch
@@ -390,7 +495,7 @@ def _finite_rows(
         if isinstance(t, torch.Tensor) and t.dim() > 1]
     return torch.stack(rows).all(0).cpu() if rows else None
 
-# %% ../nbs/41_callbacks.ipynb #c77
+# %% ../nbs/41_callbacks.ipynb #c93
 class SkipNonFinite(Callback):
     "Leave out a batch with a NaN or an infinity before it changes anything, and say which sequence has it"
     # Before mixed precision begins its part of the batch, and before pieces of it are
@@ -491,7 +596,7 @@ class SkipNonFinite(Callback):
     def state_dict(self): return {'good':self.good, 'bad':self.bad}
     def load_state_dict(self, state): self.good,self.bad = state['good'],state['bad']
 
-# %% ../nbs/41_callbacks.ipynb #c93
+# %% ../nbs/41_callbacks.ipynb #c109
 def autocast_forward(
     model, # Any module
 )->list: # Handles; `remove()` each to undo it
@@ -503,14 +608,12 @@ def autocast_forward(
         entered[-1].__enter__()
     def leave(model, args, out):
         entered.pop().__exit__(None, None, None)
-        return apply(_as_float32, out)
+        return apply(as_float32, out)
     return [
         model.register_forward_pre_hook(enter),
         model.register_forward_hook(leave, always_call=True)]
 
-def _as_float32(o): return o.float() if getattr(o, 'dtype', None)==torch.bfloat16 else o
-
-# %% ../nbs/41_callbacks.ipynb #c96
+# %% ../nbs/41_callbacks.ipynb #c112
 class Autocast(Callback):
     "Run the model in mixed precision: bfloat16 where `torch.autocast` holds it safe, float32 elsewhere"
     hooks = ()

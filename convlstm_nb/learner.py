@@ -26,8 +26,8 @@ from .metrics import ForecastScores, frame_mae, frame_mse
 from .models.forecaster import EncoderForecaster, Forecaster
 from .dataloaders import frames_of
 from .callbacks import (
-    CheckTargets, ForecastHorizon, FreshSequences, ResetState, SkipNonFinite,
-    check_reach, counted_pixels, evaluating, peers)
+    AccumulatePixels, CheckTargets, ForecastHorizon, FreshSequences, ResetState,
+    SkipNonFinite, check_reach, counted_pixels, evaluating, part_losses, peers)
 
 # %% ../nbs/42_learner.ipynb #c11
 def target_mean(
@@ -59,13 +59,10 @@ class _PixelLoss(AvgLoss):
     "The loss of all batches as one: each part of it is weighed by the pixels it counts"
     def reset(self): self.sums,self.count = {},0
     def accumulate(self, learn):
-        loss_func = learn.loss_func
-        parts = list(getattr(loss_func, 'losses', []))
-        values = [learn.loss] if len(parts) < 2 else [
-            w*l(learn.pred, learn.y) for w,l in zip(loss_func.weights, parts)]
-        for i,(l,v) in enumerate(zip(parts or [loss_func], values)):
-            n = counted_pixels(l, learn.y).item()
-            new = torch.tensor([v.detach().mean().item()*n, n], dtype=torch.float64)
+        losses = part_losses(learn.loss_func, learn.pred, learn.y, learn.loss).tolist()
+        counts = counted_pixels(learn.loss_func, learn.y).tolist()
+        for i,(loss,n) in enumerate(zip(losses, counts)):
+            new = torch.tensor([loss*n, n], dtype=torch.float64)
             self.sums[i] = self.sums.get(i, 0) + new
         self.count += find_bs(learn.yb)
 
@@ -252,7 +249,7 @@ def convlstm_learner(
             loss_func.output == 'sigmoid')
     ours = [
         ForecastHorizon(_target_frames(dls)), CheckTargets(), ResetState(),
-        FreshSequences(), SkipNonFinite(), GradientClip(clip)]
+        FreshSequences(), SkipNonFinite(), AccumulatePixels(), GradientClip(clip)]
     return SequenceLearner(
         dls, model, loss_func, metrics=L(metrics).map(_by_pixels),
         cbs=ours + list(L(cbs)), **(learner_kwargs or {}))

@@ -19,6 +19,8 @@ from .data.covariates import *
 from .data.archive import *
 from .dataloaders import *
 from .callbacks import *
+from .monitoring import *
+from .precision import *
 from .learner import *
 from .checkpoint import *
 from .resume import *

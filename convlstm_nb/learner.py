@@ -27,7 +27,8 @@ from .models.forecaster import EncoderForecaster, Forecaster
 from .dataloaders import frames_of
 from .callbacks import (
     AccumulatePixels, CheckTargets, ForecastHorizon, FreshSequences, ResetState,
-    SkipNonFinite, check_reach, counted_pixels, evaluating, part_losses, peers)
+    check_reach, counted_pixels, evaluating, part_losses, peers)
+from .monitoring import SkipNonFinite
 
 # %% ../nbs/42_learner.ipynb #c11
 def target_mean(

@@ -9,7 +9,8 @@ __all__ = ['History', 'TensorBoard']
 from pathlib import Path
 from fastai.callback.core import Callback
 from fastai.learner import Recorder
-from .callbacks import ForecastPicture, epoch_values, peers
+from .callbacks import peers
+from .monitoring import ForecastPicture, epoch_values
 from .checkpoint import flat
 from .checks import atomic_path
 from .resume import named

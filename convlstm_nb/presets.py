@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from fastai.callback.core import Callback, CancelTrainException, CancelValidException
 from fastai.learner import CastToTensor
-from .callbacks import ForecastPicture
+from .monitoring import ForecastPicture
 from .checkpoint import MODELS
 from .checks import arg_error, check_choice
 from .learner import convlstm_learner

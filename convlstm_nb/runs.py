@@ -18,8 +18,9 @@ from fastai.callback.progress import ProgressCallback
 from fastai.callback.tracker import EarlyStoppingCallback
 from fastai.learner import Recorder
 from fastai.torch_core import default_device, set_seed
-from .callbacks import (
-    Autocast, ForecastPicture, KeepBest, ScheduledSampling, SingleProcess)
+from .callbacks import ScheduledSampling, SingleProcess
+from .monitoring import ForecastPicture, KeepBest
+from .precision import Autocast
 from .checkpoint import (
     CONFIG, build_model, difference, load_config, load_model, save_model, write_json)
 from .checks import check_choice, previous_path, arg_error, check_int

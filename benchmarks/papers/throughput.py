@@ -9,7 +9,7 @@ from convlstm_nb.callbacks import ScheduledSampling
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.models.forecaster import PAPERS
-from convlstm_nb.callbacks import Autocast
+from convlstm_nb.precision import Autocast
 from convlstm_nb.options import OPTIMIZERS
 from convlstm_nb.presets import PRESETS
 from table1 import multiply_adds

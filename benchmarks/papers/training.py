@@ -4,7 +4,7 @@ import math, time
 import torch
 from fastai.torch_core import set_seed
 from convlstm_nb.dataloaders import sequence_dls
-from convlstm_nb.callbacks import KeepBest
+from convlstm_nb.monitoring import KeepBest
 from convlstm_nb.learner import convlstm_learner, forecast
 from convlstm_nb.options import TrainOptions
 

@@ -10,7 +10,7 @@ from fastai.callback.core import Callback
 from fastai.learner import load_learner
 from convlstm_nb.data.archive import ArchiveWindows
 from convlstm_nb.dataloaders import sequence_dls
-from convlstm_nb.callbacks import KeepBest
+from convlstm_nb.monitoring import KeepBest
 from convlstm_nb.checkpoint import (
     _checksum, build_model, load_model, load_tensors, pack, read_json, save_model,
     save_tensors)

@@ -83,7 +83,7 @@ def check_reach(
 
 # %% ../nbs/41_callbacks.ipynb #c17
 class ResetState(Callback):
-    "Forget carried state wherever another sequence begins: in the data, and between training, validation and forecasts"
+    "Forget carried state at the start of a sequence, a training and a validation"
     def before_train(self):     reset_state(self.model)
     def before_validate(self):  reset_state(self.model)
     def after_fit(self):        reset_state(self.model)
@@ -161,7 +161,7 @@ def counted_pixels(
     loss_func, # A loss
     target, # What happened, NaN where that is not known
 )->torch.Tensor: # `(parts,)`, a number for each loss of a LossSum, else a single one
-    "Count the pixels that a loss averages over, all of them for a loss that does not say"
+    "Count the pixels that a loss averages over, all where it does not say"
     return torch.stack([_n_pixels(l, target) for _,l in _parts(loss_func)])
 
 # %% ../nbs/41_callbacks.ipynb #c39
@@ -171,7 +171,7 @@ def part_losses(
     target, # What happened, NaN where that is not known
     loss=None, # What `loss_func` makes of them, if known; a LossSum is computed anew
 )->torch.Tensor: # `(parts,)`
-    "Compute each loss of a LossSum, times its weight, or the single one that another loss is"
+    "Compute the weighted losses of a LossSum, or the single one of another loss"
     parts  = _parts(loss_func)
     known  = len(parts)==1 and loss is not None
     losses = [loss] if known else [w*l(pred, target) for w,l in parts]
@@ -179,7 +179,7 @@ def part_losses(
 
 # %% ../nbs/41_callbacks.ipynb #c43
 class AccumulatePixels(Callback):
-    "Make the gradient that GradientAccumulation adds up that of one large batch, whatever pixels are missing"
+    "Weigh accumulated batches by their pixels, so that they act as one large batch"
     order,run_valid = GradientAccumulation.order - 1,False
     counts,row_pixels = (),None
     def before_fit(self):
@@ -196,7 +196,7 @@ class AccumulatePixels(Callback):
         self.learn.loss_grad = self.weigh(self.loss_grad, target)
 
     def weigh(self, loss, target):
-        "Weigh the loss of a batch by its pixels that count, where all of full rows have a weight of 1"
+        "Weigh the loss of a batch by its pixels; 1 where none is missing"
         if not self.accumulation: return loss
         self.target = target
         self.row_pixels = self.row_pixels or target[0].numel()
@@ -270,7 +270,8 @@ def as_float32(
     o, # Anything
 ):
     "A tensor of 16 bits in float32, and all else as it is"
-    return o.float() if getattr(o, 'dtype', None) in (torch.float16, torch.bfloat16) else o
+    half = getattr(o, 'dtype', None) in (torch.float16, torch.bfloat16)
+    return o.float() if half else o
 
 # %% ../nbs/41_callbacks.ipynb #c52
 @patch
@@ -292,14 +293,14 @@ def _learn_from(self:TruncatedBPTT, x, y):
 
 @patch
 def _share(self:TruncatedBPTT, pred, y, loss=None):
-    "The share of a piece in the loss of the batch, by the pixels of each part of the loss"
+    "The share of a piece in the loss of the batch, by the pixels of each part"
     losses = part_losses(self.loss_func, pred, y, loss)
     pixels = counted_pixels(self.loss_func, y).to(losses.dtype)
     return (losses*(pixels/self.pixels)).sum()
 
 @patch
 def _accumulated(self:TruncatedBPTT, loss):
-    "Scale the loss of a piece as that of a batch is scaled where gradients are accumulated"
+    "Scale the loss of a piece as that of a batch, where gradients are accumulated"
     for cb in self.learn.cbs:
         if isinstance(cb, GradientAccumulation): loss = loss*(len(self.y)/cb.n_acc)
         if isinstance(cb, AccumulatePixels):     loss = cb.weigh(loss, self.target)

@@ -113,16 +113,19 @@ class _SequenceDL(TfmdDL):
 
 class _SequenceDataLoaders(DataLoaders):
     "DataLoaders of any datasets, to test with and to export without them"
-    def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, process=True, **kwargs):
+    def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, process=True,
+        **kwargs):
         "Make a DataLoader of items with targets, or of known frames alone"
         return self.valid.new(test_items, **kwargs)
 
-    def new_empty(self): return type(self)(*map(_empty, self.loaders), device=self.device)
+    def new_empty(self):
+        return type(self)(*map(_empty, self.loaders), device=self.device)
 
 def _empty(dl):
     "The same DataLoader without any data, or a function that may hold them"
     tfms = {k: getattr(dl, k) for k in ('after_item', 'before_batch', 'after_batch')}
-    new = type(dl)([], bs=dl.bs, num_workers=0, device=dl.device, do_setup=False, **tfms)
+    opts = dict(bs=dl.bs, num_workers=0, device=dl.device, do_setup=False)
+    new = type(dl)([], **opts, **tfms)
     new._n_inp = dl.n_inp
     new._types = dl._types
     return new

@@ -66,7 +66,7 @@ def epoch_values(
 
 # %% ../nbs/41a_monitoring.ipynb #c15
 class KeepBest(Callback):
-    "Give the model, at the end of the fit, the weights with the smallest validation loss"
+    "Give the model, after the fit, the weights with the smallest validation loss"
     order = 61 # After the Recorder
     def __init__(self,
         save=None, # Called without arguments whenever the model is better than before
@@ -121,7 +121,7 @@ def _finite_rows(
 
 # %% ../nbs/41a_monitoring.ipynb #c24
 class SkipNonFinite(Callback):
-    "Leave out a batch with a NaN or an infinity before it changes anything, and name the sequence"
+    "Leave out a batch with a NaN or an infinity, and say which sequence has it"
     # Before mixed precision begins its part of the batch, and before pieces of it are
     # learned
     order = CastToTensor.order
@@ -147,11 +147,6 @@ class SkipNonFinite(Callback):
         self._skip(rows, here)
         raise CancelBatchException
 
-    def after_loss(self):
-        here = len(self.yb)>0 and not torch.isfinite(self.loss.detach()).all().item()
-        if self._anywhere(here): self._skip(_finite_rows(self.yb), here)
-        elif not self.training: self._count_good()
-
     # fastai sets the gradient to zero
     def after_step(self): self.stepped = True
     def after_fit(self):  self.grads = None
@@ -163,7 +158,15 @@ class SkipNonFinite(Callback):
     def state_dict(self): return {'good':self.good, 'bad':self.bad}
     def load_state_dict(self, state): self.good,self.bad = state['good'],state['bad']
 
-# %% ../nbs/41a_monitoring.ipynb #c26
+# %% ../nbs/41a_monitoring.ipynb #c25
+@patch
+def after_loss(self:SkipNonFinite):
+    "Leave out a batch whose loss is not finite"
+    here = len(self.yb)>0 and not torch.isfinite(self.loss.detach()).all().item()
+    if self._anywhere(here): self._skip(_finite_rows(self.yb), here)
+    elif not self.training: self._count_good()
+
+# %% ../nbs/41a_monitoring.ipynb #c27
 @patch
 def after_backward(self:SkipNonFinite):
     "Leave out a batch whose gradient is not finite"
@@ -191,7 +194,7 @@ def _undo(self:SkipNonFinite):
     if self.grads is None: return self.opt.zero_grad()
     for p,g in zip(self.model.parameters(), self.grads): p.grad = g
 
-# %% ../nbs/41a_monitoring.ipynb #c28
+# %% ../nbs/41a_monitoring.ipynb #c29
 @patch
 def _anywhere(self:SkipNonFinite, here):
     "Is a batch to be left out, by this process or by all?"
@@ -218,7 +221,7 @@ def _skip(self:SkipNonFinite, rows, here=True):
 def _part(self:SkipNonFinite):
     return f"{'training' if self.training else 'validation'}, epoch {self.epoch}"
 
-# %% ../nbs/41a_monitoring.ipynb #c29
+# %% ../nbs/41a_monitoring.ipynb #c30
 @patch
 def _reason(self:SkipNonFinite, rows):
     "What is wrong with a batch"
@@ -232,7 +235,7 @@ def _reason(self:SkipNonFinite, rows):
     kind = 'sequence' if names else 'row'
     return f"a NaN or an infinity in {kind} {', '.join(map(str, which))}"
 
-# %% ../nbs/41a_monitoring.ipynb #c31
+# %% ../nbs/41a_monitoring.ipynb #c32
 @patch
 def after_train(self:SkipNonFinite):
     "Stop after an epoch, or a validation, without a good batch"

@@ -31,7 +31,7 @@ def autocast_forward(
 
 # %% ../nbs/41b_precision.ipynb #c10
 class Autocast(Callback):
-    "Run the model in bfloat16 where `torch.autocast` holds it safe, in float32 elsewhere"
+    "Run the model in bfloat16 where `torch.autocast` holds that safe"
     hooks = ()
     def before_fit(self):
         self.remove()

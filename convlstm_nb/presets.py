@@ -16,13 +16,12 @@ from fastai.learner import CastToTensor
 from .monitoring import ForecastPicture
 from .checkpoint import MODELS
 from .checks import arg_error, check_choice
-from .learner import convlstm_learner
+from .learner import convlstm_learner, same_chance
 from .models.forecaster import EncoderForecaster, PAPERS
 from .models.lagrangian import LagrangianForecaster
 from .models.periodic import PeriodicForecaster
 from .options import (
     DigitsData, FileData, Motion, Options, TrainOptions, data_options)
-from .resume import same_chance
 
 # %% ../nbs/53_presets.ipynb #c10
 @dataclass

@@ -10,7 +10,7 @@ import re
 import cftime
 import numpy as np
 from ..checks import arg_error, check_int
-from .formats import ROW_NAMES, COLUMN_NAMES
+from .axes import COLUMN_NAMES, ROW_NAMES
 from .records import Record
 from .windows import Windows
 

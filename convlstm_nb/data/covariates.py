@@ -14,7 +14,8 @@ import cftime
 import numpy as np
 import torch
 from ..checks import check_choice, arg_error
-from .files import open_dataset, open_npz, reading
+from .files import open_npz
+from .netcdf import open_dataset, reading
 from .open import find_files, open_records
 from .scaling import Scaling, fit_scaling
 from .records import Record

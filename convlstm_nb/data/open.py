@@ -17,12 +17,13 @@ import xarray as xr
 from ..checks import arg_error
 from .axes import (
     TIME_NAMES, check_axes, labels_along, named_axes, parse_select, record_dims)
-from .files import (
-    check_extent, check_regular, disk_bytes, is_store, open_dataset, reading)
+from .files import check_extent, check_regular, disk_bytes
 from .formats import (
     IMAGES, array_dataset, by_number, image_dataset, numpy_dataset)
+from .netcdf import open_dataset, reading
 from .records import Record, as_variable, dimension_names
 from .times import from_file_names, read_times
+from .zarr import is_store
 
 # %% ../../nbs/36_data.open.ipynb #c12
 def _said_range(attrs):

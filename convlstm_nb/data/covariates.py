@@ -13,6 +13,7 @@ from pathlib import Path
 import cftime
 import numpy as np
 import torch
+from fastcore.basics import patch
 from ..checks import check_choice, arg_error
 from .files import open_npz
 from .netcdf import open_dataset, reading
@@ -21,7 +22,7 @@ from .scaling import Scaling, fit_scaling
 from .records import Record
 from .windows import fill_missing
 
-# %% ../../nbs/39_data.covariates.ipynb #c6
+# %% ../../nbs/39_data.covariates.ipynb #c7
 CYCLES = dict(hour='D', season='Y') # The length of a cycle, in NumPy's letters
 
 def _phase(
@@ -54,7 +55,7 @@ def clock(
         waves += [np.sin(phase), np.cos(phase)]
     return torch.from_numpy(np.stack(waves, 1)[...,None,None]).float()
 
-# %% ../../nbs/39_data.covariates.ipynb #c10
+# %% ../../nbs/39_data.covariates.ipynb #c11
 def with_covariates(
     records:list, # Records of the file, whole
     path, # The file, or as of open_records
@@ -68,7 +69,7 @@ def with_covariates(
         for n in ([names] if isinstance(names, str) else names)]
     return [replace(r, covariates=tuple(zs)) for r,*zs in zip(records, *found)]
 
-# %% ../../nbs/39_data.covariates.ipynb #c10s1
+# %% ../../nbs/39_data.covariates.ipynb #c12
 def covariate_records(
     path, # As of with_covariates
     name:str, # One variable
@@ -87,7 +88,7 @@ def covariate_records(
             f"{len(found)} of {name}")
     return found
 
-# %% ../../nbs/39_data.covariates.ipynb #c10s2
+# %% ../../nbs/39_data.covariates.ipynb #c13
 def _flat_variable(
     path, # A file, or an xarray Dataset
     name:str, # Name of a variable
@@ -117,6 +118,7 @@ def _flat_variable(
             f"{name}, {var.dtype} along {', '.join(map(str, var.dims)) or 'nothing'}")
     with reading(path): return np.asarray(var.values), tuple(var.dims)
 
+# %% ../../nbs/39_data.covariates.ipynb #c14
 def _spread(
     a, # Values
     dims:tuple, # Their axes
@@ -136,16 +138,15 @@ def _spread(
         np.broadcast_to(a, (len(a), H, W))[:, None], record.times if 0 in at else None,
         variables={name: {}}, dims=record.dims, name=f'{record.name}: {name}')
 
-# %% ../../nbs/39_data.covariates.ipynb #c17
+# %% ../../nbs/39_data.covariates.ipynb #c21
 class Covariates:
     "What is known ahead, made ready for a model"
-    def __init__(
-        self,
-        scalings: list = (),  # A Scaling for each covariate of the records
-        cycles: list = (),  # Some of 'hour' and 'season'
+    def __init__(self,
+        scalings:list=(), # A Scaling for each covariate of the records
+        cycles:list=(), # Some of 'hour' and 'season'
     ):
-        self.scalings, self.cycles = (
-            list(scalings), [check_choice('cycles', c, list(CYCLES)) for c in cycles])
+        self.scalings = list(scalings)
+        self.cycles = [check_choice('cycles', c, list(CYCLES)) for c in cycles]
 
     def __call__(self,
         record:Record, # With covariates
@@ -155,21 +156,10 @@ class Covariates:
     )->torch.Tensor: # `(T,n,H,W)`, or `(T,n,1,1)` where nothing depends on the place
         "What goes with these frames"
         times = record.times[frames] if record.times is not None else None
-        return self.join(
-            [
-                z.read(frames if len(z) > 1 else slice(None), rows, cols)
-                for z in self.check(record)],
-            times,
-            len(range(len(record))[frames]),
-            rows,
-            cols)
-
-    def check(self, record):
-        if len(record.covariates) != len(self.scalings):
-            raise arg_error(
-                record.name, f"a record with {len(self.scalings)} covariates",
-                len(record.covariates), 'give them with `with_covariates`')
-        return record.covariates
+        arrays = [
+            z.read(frames if len(z) > 1 else slice(None), rows, cols)
+            for z in self.check(record)]
+        return self.join(arrays, times, len(range(len(record))[frames]), rows, cols)
 
     def join(self, arrays, times, T, rows=slice(None), cols=slice(None)):
         zs = [
@@ -179,15 +169,29 @@ class Covariates:
         size = zs[0].shape[-2:]
         return torch.cat([z.expand(T, -1, *size) for z in zs], 1)
 
-    def to_dict(self):
-        return dict(scalings=[s.to_dict() for s in self.scalings], cycles=self.cycles)
-    @classmethod
-    def from_dict(cls, d):
-        if not isinstance(d, dict) or set(d) != {'scalings', 'cycles'}:
-            raise arg_error('covariates', 'a dict of scalings and cycles', str(d)[:80])
-        return cls([Scaling.from_dict(s) for s in d['scalings']], d['cycles'])
+# %% ../../nbs/39_data.covariates.ipynb #c22
+@patch
+def check(self:Covariates, record):
+    "Take the covariates of a record, of which there are as many as scalings"
+    if len(record.covariates) != len(self.scalings):
+        raise arg_error(
+            record.name, f"a record with {len(self.scalings)} covariates",
+            len(record.covariates), 'give them with `with_covariates`')
+    return record.covariates
 
-# %% ../../nbs/39_data.covariates.ipynb #c17s1
+@patch
+def to_dict(self:Covariates):
+    "Describe the scalings and cycles in numbers and text"
+    return dict(scalings=[s.to_dict() for s in self.scalings], cycles=self.cycles)
+
+@patch(cls_method=True)
+def from_dict(cls:Covariates, d):
+    "Make covariates of what `to_dict` gives"
+    if not isinstance(d, dict) or set(d) != {'scalings', 'cycles'}:
+        raise arg_error('covariates', 'a dict of scalings and cycles', str(d)[:80])
+    return cls([Scaling.from_dict(s) for s in d['scalings']], d['cycles'])
+
+# %% ../../nbs/39_data.covariates.ipynb #c23
 def fit_covariates(
     records:list, # Records to train on, and no others
     cycles:list=(), # Some of 'hour' and 'season'
@@ -199,7 +203,7 @@ def fit_covariates(
         for i in range(len(records[0].covariates))]
     return Covariates(scalings, cycles) if scalings or cycles else None
 
-# %% ../../nbs/39_data.covariates.ipynb #c21
+# %% ../../nbs/39_data.covariates.ipynb #c27
 def known_part(
     record:Record, # Of which the last frames may be missing altogether
 )->Record:
@@ -210,7 +214,7 @@ def known_part(
             return record.part(slice(0, end))
     return record
 
-# %% ../../nbs/39_data.covariates.ipynb #c21s1
+# %% ../../nbs/39_data.covariates.ipynb #c28
 def covariates_ahead(
     covariates:Covariates, # As the model was trained with
     record:Record, # The whole of it

@@ -90,8 +90,7 @@ class Climatology:
 
     @classmethod
     def fit(cls,
-        # Training data: iterable of frames `(T,C,H,W)`, NaN where a pixel is missing,
-        # and their times
+        # Training frames `(T,C,H,W)`, NaN where a pixel is missing, with their times
         pieces,
         cycles:list, # Some of 'month' and 'hour'
     ): # A `Climatology`

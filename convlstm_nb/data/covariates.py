@@ -179,11 +179,13 @@ def check(self:Covariates, record):
             len(record.covariates), 'give them with `with_covariates`')
     return record.covariates
 
+# %% ../../nbs/39_data.covariates.ipynb #c23
 @patch
 def to_dict(self:Covariates):
     "Describe the scalings and cycles in numbers and text"
     return dict(scalings=[s.to_dict() for s in self.scalings], cycles=self.cycles)
 
+# %% ../../nbs/39_data.covariates.ipynb #c24
 @patch(cls_method=True)
 def from_dict(cls:Covariates, d):
     "Make covariates of what `to_dict` gives"
@@ -191,7 +193,7 @@ def from_dict(cls:Covariates, d):
         raise arg_error('covariates', 'a dict of scalings and cycles', str(d)[:80])
     return cls([Scaling.from_dict(s) for s in d['scalings']], d['cycles'])
 
-# %% ../../nbs/39_data.covariates.ipynb #c23
+# %% ../../nbs/39_data.covariates.ipynb #c25
 def fit_covariates(
     records:list, # Records to train on, and no others
     cycles:list=(), # Some of 'hour' and 'season'
@@ -203,7 +205,7 @@ def fit_covariates(
         for i in range(len(records[0].covariates))]
     return Covariates(scalings, cycles) if scalings or cycles else None
 
-# %% ../../nbs/39_data.covariates.ipynb #c27
+# %% ../../nbs/39_data.covariates.ipynb #c29
 def known_part(
     record:Record, # Of which the last frames may be missing altogether
 )->Record:
@@ -214,7 +216,7 @@ def known_part(
             return record.part(slice(0, end))
     return record
 
-# %% ../../nbs/39_data.covariates.ipynb #c28
+# %% ../../nbs/39_data.covariates.ipynb #c30
 def covariates_ahead(
     covariates:Covariates, # As the model was trained with
     record:Record, # The whole of it

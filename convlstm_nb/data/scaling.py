@@ -111,6 +111,7 @@ def at(self:Scaling, rows, cols): # slices
     shift, scale = (v[:, rows, cols] for v in (self.shift, self.scale))
     return Scaling(self.kind, shift, scale, self.span)
 
+# %% ../../nbs/38_data.scaling.ipynb #c15
 @patch
 def check(self:Scaling, x):
     "Check that a tensor has the channels and pixels that the scaling was fitted to"
@@ -121,12 +122,14 @@ def check(self:Scaling, x):
         what = f"(…,{','.join(map(str, want))}), as the scaling was fitted"
         raise arg_error('x', what, f"shape {tuple(x.shape)}")
 
+# %% ../../nbs/38_data.scaling.ipynb #c16
 @patch
 def to_dict(self:Scaling):
     "Describe a scaling in numbers and text"
     d = dict(kind=self.kind, shift=self.shift.tolist(), scale=self.scale.tolist())
     return d if self.span is None else d | dict(span=self.span)
 
+# %% ../../nbs/38_data.scaling.ipynb #c17
 @patch(cls_method=True)
 def from_dict(cls:Scaling, d):
     "Make a scaling of what `to_dict` gives"
@@ -134,7 +137,7 @@ def from_dict(cls:Scaling, d):
         raise arg_error('scaling', 'a dict of kind, shift and scale', str(d)[:80])
     return cls(**d)
 
-# %% ../../nbs/38_data.scaling.ipynb #c18
+# %% ../../nbs/38_data.scaling.ipynb #c21
 def _check_rain(x, kind, name):
     "Check that nothing is negative that is to be scaled as rain"
     kinds = [kind] * x.shape[1] if isinstance(kind, str) else kind
@@ -173,7 +176,7 @@ def _field_stats(
         n=n, mean=mean, std=np.sqrt(m2 / np.maximum(n, 1)), min=np.float64(low),
         max=np.float64(high))
 
-# %% ../../nbs/38_data.scaling.ipynb #c21
+# %% ../../nbs/38_data.scaling.ipynb #c24
 def _check_kinds(kind, top, names):
     "Check what a fit is asked for; a kind for each channel"
     kinds = kind if isinstance(kind, list) else [kind] * len(names)
@@ -199,7 +202,7 @@ def _shift_and_scale(
         elif top is not None: scale[c] = KINDS[k][0](torch.tensor(float(top)))
     return shift, scale
 
-# %% ../../nbs/38_data.scaling.ipynb #c22
+# %% ../../nbs/38_data.scaling.ipynb #c25
 def fit_scaling(
     kind, # 'standard', 'minmax', 'log' or 'dbz', or a list with one for each channel
     records:list, # Records to train on, and no others
@@ -233,7 +236,7 @@ def fit_scaling(
     shift, scale = np.where(seen, shift, 0), np.where(seen & ~flat, scale, 1)
     return Scaling(kind, shift, scale, span)
 
-# %% ../../nbs/38_data.scaling.ipynb #c34
+# %% ../../nbs/38_data.scaling.ipynb #c37
 _UNITS = { # each unit in metres, seconds and kelvin: a factor, and their powers
     'm': (1, 1, 0, 0), 'mm': (1e-3, 1, 0, 0), 'cm': (1e-2, 1, 0, 0), 'km': (1e3, 1, 0, 0),
     'in': (.0254, 1, 0, 0), 'kg': (1e-3, 3, 0, 0), # of water, per square metre a millimetre
@@ -249,7 +252,7 @@ _SAME |= dict.fromkeys(
 _UNIT = re.compile(r'(1|\D+?)\^?([-+]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹⁻]*)')
 _POWERS = str.maketrans('⁰¹²³⁴⁵⁶⁷⁸⁹⁻', '0123456789-')
 
-# %% ../../nbs/38_data.scaling.ipynb #c35
+# %% ../../nbs/38_data.scaling.ipynb #c38
 def _parse_units(
     units:str, # As a file says them
 ): # A factor, and the powers of metres, seconds and kelvin; None if they are not known
@@ -266,7 +269,7 @@ def _parse_units(
         sign = 1
     return factor, tuple(powers.tolist())
 
-# %% ../../nbs/38_data.scaling.ipynb #c36
+# %% ../../nbs/38_data.scaling.ipynb #c39
 def units_factor(
     units:str, # As a file says them
     wanted:str, # What they are to be
@@ -282,7 +285,7 @@ def units_factor(
     if a is None or b is None or a[1] != b[1]: return None
     return float(f'{a[0] / b[0]:.12g}'), 0.
 
-# %% ../../nbs/38_data.scaling.ipynb #c39
+# %% ../../nbs/38_data.scaling.ipynb #c42
 class _Rain(DecodedFrames):
     "Reflectivity of a record as rain"
     def __getitem__(self, key):
@@ -305,7 +308,7 @@ def record_in_units(
         record, scale=record.scale * factor, offset=record.offset * factor + offset,
         variables=new)
 
-# %% ../../nbs/38_data.scaling.ipynb #c42
+# %% ../../nbs/38_data.scaling.ipynb #c45
 def rain_records(
     records:list, # Records
     units:str=None, # What the user asks for; None asks for nothing

@@ -75,6 +75,7 @@ def span(self:Windows)->int:
     "Count the record's frames from the first to the last of a window"
     return (self.context + self.horizon - 1) * self.step + 1
 
+# %% ../../nbs/32_data.windows.ipynb #c15
 @patch
 def place(self:Windows, i): # slices of rows and columns
     "Where window `i` is cut, in this epoch"
@@ -84,7 +85,7 @@ def place(self:Windows, i): # slices of rows and columns
     firsts = (rng.integers(s - n + 1) for n, s in zip(self.crop, size))
     return tuple(slice(a, a + n) for n, a in zip(self.crop, firsts))
 
-# %% ../../nbs/32_data.windows.ipynb #c15
+# %% ../../nbs/32_data.windows.ipynb #c16
 @patch
 def __getitem__(self:Windows, i):
     "Window `i`: `x,y`, or `x,z,y` with covariates `z`, all float32"
@@ -104,7 +105,7 @@ def __repr__(self:Windows):
     size = f"{len(self)} of {self.context}+{self.horizon} frames"
     return f"Windows({size}; left out: {out})" if out else f"Windows({size})"
 
-# %% ../../nbs/32_data.windows.ipynb #c16
+# %% ../../nbs/32_data.windows.ipynb #c17
 def _as_records(records):
     "Make records of tensors and arrays, and a list of one"
     if isinstance(records, (Record, torch.Tensor, np.ndarray)): records = [records]
@@ -129,7 +130,7 @@ def _check_sizes(
             what = f"at most the size of {r.name}, {r.shape[2:]}"
             raise arg_error('crop', what, crop)
 
-# %% ../../nbs/32_data.windows.ipynb #c17
+# %% ../../nbs/32_data.windows.ipynb #c18
 def _find_windows(
     ds:Windows, # What to cut
 ): # `(n,2)` record and first frame; how many are left out, by reason
@@ -157,7 +158,7 @@ def _find_windows(
         'records', f"enough for one window of {ds.span} frames", lengths,
         'choose a smaller context, horizon or step')
 
-# %% ../../nbs/32_data.windows.ipynb #c18
+# %% ../../nbs/32_data.windows.ipynb #c19
 def _share_missing(
     record:Record, # A record
     ds:Windows, # How it is cut
@@ -168,7 +169,7 @@ def _share_missing(
     lost = np.lib.stride_tricks.sliding_window_view(lost, ds.span)[:,::ds.step]
     return np.maximum(lost[:,:ds.context].mean(1), lost[:,ds.context:].mean(1))
 
-# %% ../../nbs/32_data.windows.ipynb #c26
+# %% ../../nbs/32_data.windows.ipynb #c27
 def _deal(
     pieces:list, # How many pieces each record has
     rows:int, # Rows of a batch
@@ -182,7 +183,7 @@ def _deal(
         total[row] += pieces[r]
     return dealt
 
-# %% ../../nbs/32_data.windows.ipynb #c29
+# %% ../../nbs/32_data.windows.ipynb #c30
 class StreamChunks(Dataset):
     "Pieces of long records, in the order in which rows of batches continue: `x,y = ds[i]`"
     def __init__(self,

@@ -384,7 +384,7 @@ def write_forecast(
     step:int=1, # Record's frames from one to the next
     force:bool=False, # Overwrite a file that is there?
 )->Path:
-    "Write a forecast, in NetCDF with the times that follow the record's, its places, units and attributes"
+    "Write a forecast, in NetCDF with times, places, units and attributes of the record"
     path = free_path(path, ('.nc', '.npy', '.npz'), force)
     x = torch.as_tensor(x).detach().cpu().numpy()
     if path.suffix == '.nc':

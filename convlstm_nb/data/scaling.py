@@ -81,7 +81,7 @@ class Scaling:
         kind,
         shift, # What is taken away after the function: number, `(C,1,1)` or `(C,H,W)`
         scale, # What it is then divided by: the same
-        span:list=None, # Largest minus smallest value, for each channel; None if not known
+        span:list=None, # Largest minus smallest value of each channel, if known
     ):
         for k in kind if isinstance(kind, list) else [kind]:
             check_choice('kind', k, list(KINDS))
@@ -273,7 +273,7 @@ def _parse_units(
 def units_factor(
     units:str, # As a file says them
     wanted:str, # What they are to be
-)->tuple: # Factor and offset of the values; None if units are of other things, or not known
+)->tuple: # Factor and offset; None if units are of other things, or not known
     "Compare two units by meaning"
     a, b = (_SAME.get(u.strip(), u.strip()) for u in (units, wanted))
     if a == b: return 1., 0.
@@ -295,7 +295,7 @@ def record_in_units(
     record:Record, # Of variables of one kind
     units:str, # Wanted
 )->Record:
-    "Convert a record to other units; reflectivity in dBZ becomes rain by Z = 200 R^1.6 (Marshall and Palmer)"
+    "Convert a record to other units; dBZ become rain by Z = 200 R^1.6 (Marshall, Palmer)"
     said = {str(a.get('units', '')) for a in record.variables.values()} - {''}
     new = {k: a | dict(units=units) for k, a in record.variables.items()}
     if {u.lower() for u in said} == {'dbz'} and units_factor(units, 'mm/h') == (1., 0.):
@@ -313,7 +313,7 @@ def rain_records(
     records:list, # Records
     units:str=None, # What the user asks for; None asks for nothing
 )->list: # Records in mm/h where the file says what it holds
-    "Convert rain to mm/h, with a warning, and raise an error for reflectivity unless units are asked for"
+    "Convert rain to mm/h, with a warning; reflectivity, only if units are asked for"
     if units: return [record_in_units(r, units) for r in records]
     for said in {str(a.get('units', '')) for r in records for a in r.variables.values()}:
         name, factor = records[0].name, units_factor(said, 'mm/h')

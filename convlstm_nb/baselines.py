@@ -90,27 +90,24 @@ class Climatology:
 
     @classmethod
     def fit(cls,
-        # Training data: iterable of frames `(T,C,H,W)`, NaN where a pixel is missing,
-        # and their times
+        # Training frames `(T,C,H,W)`, NaN where a pixel is missing, with their times
         pieces,
         cycles:list, # Some of 'month' and 'hour'
     ): # A `Climatology`
         "Average the frames of each cell"
         sums = {}
-        for x,times in pieces:
-            x,at = torch.as_tensor(x),torch.from_numpy(cells(times, cycles))
+        for x, times in pieces:
+            x, at = torch.as_tensor(x), torch.from_numpy(cells(times, cycles))
             for c in at.unique().tolist():
                 here = x[at == c].double()
+                n = (~here.isnan()).sum(0, dtype=torch.int32)
                 total, count = sums.get(c, (0, 0))
-                sums[c] = (
-                    total + here.nansum(0),
-                    count + (~here.isnan()).sum(0, dtype=torch.int32))
+                sums[c] = total + here.nansum(0), count + n
         if not sums: raise arg_error('pieces', 'at least one', 'none')
         pixel = sum(s for s,_ in sums.values())/sum(n for _,n in sums.values())
         pixel = torch.where(pixel.isnan(), pixel.nanmean().nan_to_num(), pixel)
-        return cls(
-            {c: torch.where(n > 0, s / n, pixel).float() for c, (s, n) in sums.items()},
-            cycles)
+        mean = lambda s, n: torch.where(n > 0, s / n, pixel).float()
+        return cls({c: mean(*both) for c, both in sums.items()}, cycles)
 
     def __call__(self,
         times, # Of the frames to forecast, `(…)` datetime64
@@ -121,8 +118,8 @@ class Climatology:
             raise arg_error(
                 'times', f"of a {' and '.join(self.cycles)} that the training has",
                 str(times[at == min(new)][0]))
-        return torch.stack([self.means[c] for c in at.ravel().tolist()]).unflatten(
-            0, times.shape)
+        usual = torch.stack([self.means[c] for c in at.ravel().tolist()])
+        return usual.unflatten(0, times.shape)
 
 # %% ../nbs/22_baselines.ipynb #c38
 # Numbers in all cells together, about 1 GB while they are summed up; 24 hours of 12

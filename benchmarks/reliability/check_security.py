@@ -21,8 +21,9 @@ from convlstm_nb.presets import PRESETS
 from convlstm_nb.experiment import file_records
 from convlstm_nb.options import FileData
 from convlstm_nb.resume import read_training
-from convlstm_nb.data.files import open_dataset, open_npy, open_npz
+from convlstm_nb.data.files import open_npy, open_npz
 from convlstm_nb.data.formats import image_dataset, numpy_dataset, read_frames
+from convlstm_nb.data.netcdf import open_dataset
 from convlstm_nb.data.open import open_records
 from convlstm_nb.data.scaling import Scaling, fit_scaling
 from convlstm_nb.data.windows import Windows

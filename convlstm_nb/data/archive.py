@@ -12,7 +12,8 @@ import torch
 from fastcore.meta import delegates, method
 from torch.utils.data import Sampler
 from ..checks import arg_error, check_int
-from .open import GridArray, Joined
+from .join import Joined
+from .open import GridArray
 from .windows import Windows
 
 # %% ../../nbs/47_data.archive.ipynb #c12

@@ -18,16 +18,43 @@ from xarray.core import indexing
 from ..checks import arg_error, atomic_path, check_int
 from .times import check_times, continue_times, say_time, time_steps
 
-# %% ../../nbs/31_data.records.ipynb #c7
-@dataclass(eq=False)
+# %% ../../nbs/31_data.records.ipynb #c8
+def _check_array(values, name):
+    "Check that there are numbers, `(T,C,H,W)`"
+    shape = tuple(getattr(values, 'shape', ()))
+    dtype = np.dtype(getattr(values, 'dtype', object))
+    if dtype.kind not in 'biuf':
+        got = f"{type(values).__name__} of {dtype}"
+        raise arg_error(name, 'an array of numbers', got, error=TypeError)
+    if len(shape) != 4:
+        raise arg_error(
+            name, '(T,C,H,W)', f"shape {shape}",
+            'a sequence of one channel `(T,H,W)` becomes that by `x[:,None]`')
+    if 0 in shape:
+        raise arg_error(name, 'an array with no empty axis', f"shape {shape}")
+
+def _check_fields(r):
+    "Check what belongs to the channels and places of a record"
+    size, channels = r.shape[2:], r.shape[1]
+    if len(r.variables) != channels:
+        what = f"{channels}, one for each channel"
+        raise arg_error(f'{r.name}: variables', what, list(r.variables))
+    if r.valid is not None and r.valid.shape != size:
+        raise arg_error(f'{r.name}: valid', f"of shape {size}", f"shape {r.valid.shape}")
+    for z in r.covariates:
+        if z.shape[2:] != size or len(z) not in (1, len(r)):
+            what = f"of {len(r)} frames or one, of {size}"
+            got = f"{len(z)} of {z.shape[2:]} in {z.name}"
+            raise arg_error(f"{r.name}: covariates", what, got)
+
+# %% ../../nbs/31_data.records.ipynb #c9
+@dataclass(eq=False, repr=False)
 class Record:
-    "A sequence of frames `(T,C,H,W)` with its times and places, read as far as it is needed"
-    # Array or tensor `(T,C,H,W)`, or anything with `shape` and `dtype` that slices like
-    # one
+    "Frames `(T,C,H,W)` with their times and places, read as far as they are needed"
+    # Array or tensor `(T,C,H,W)`, or what has `shape` and `dtype` and slices like one
     values:object
     times:object = None         # `(T,)` datetime64, cftime dates, or increasing numbers
-    # xarray Dataset, or what it takes as `coords`: places along `dims`
-    coords:object = None
+    coords:object = None        # Places along `dims`: xarray Dataset, or its `coords`
     # `{name: attrs}` for each channel; `attrs` may hold `units`
     variables:dict = field(default_factory=dict)
     attrs:dict = field(default_factory=dict)     # What else the file says of itself
@@ -37,10 +64,8 @@ class Record:
     valid:object = None         # `(H,W)` bool: False where there is never a value
     scale:float = 1             # What a stored number is multiplied by
     offset:float = 0            # And what is added to it
-    # Ranges of frames, rows and columns of `values`; all of it if None
-    box:tuple = None
-    # Known-future covariates: records of the same places, with as many frames, or with
-    # one if it is a map
+    box:tuple = None            # Ranges of frames, rows and columns; all if None
+    # Known-future covariates: records with as many frames, or one if it is a map
     covariates:tuple = ()
 
     def __post_init__(self):
@@ -49,59 +74,34 @@ class Record:
         if isinstance(self.values, np.ma.MaskedArray):
             self.values = self.values.astype(np.float32).filled(np.nan)
         _check_array(self.values, self.name)
-        shape = tuple(self.values.shape)
-        if self.box is None: self.box = tuple(range(shape[i]) for i in (0,2,3))
+        T, C, H, W = self.values.shape
+        self.box = self.box or (range(T), range(H), range(W))
         if not isinstance(self.coords, xr.Dataset):
             self.coords = xr.Dataset(coords=self.coords)
-        if not self.variables:
-            names = ['value'] if shape[1] == 1 else [f'channel_{i}' for i in range(shape[1])]
-            self.variables = {n: {} for n in names}
-        if len(self.variables) != shape[1]:
-            raise arg_error(
-                f'{self.name}: variables', f"{shape[1]}, one for each channel",
-                list(self.variables))
+        names = ['value'] if C == 1 else [f'channel_{i}' for i in range(C)]
+        self.variables = self.variables or {n: {} for n in names}
         if self.times is not None:
             self.times = check_times(self.times, len(self), self.name)
-        if self.valid is not None:
-            self.valid = np.asarray(self.valid, dtype=bool)
-            if self.valid.shape != self.shape[2:]:
-                raise arg_error(
-                    f'{self.name}: valid', f"of shape {self.shape[2:]}",
-                    f"shape {self.valid.shape}")
-        for z in self.covariates:
-            if z.shape[2:] != self.shape[2:] or len(z) not in (1, len(self)):
-                raise arg_error(
-                    f"{self.name}: covariates",
-                    f"of {len(self)} frames or one, of {self.shape[2:]}",
-                    f"{len(z)} of {z.shape[2:]} in {z.name}")
-
-    @property
-    def shape(self):
-        return (
-            len(self.box[0]), self.values.shape[1], len(self.box[1]), len(self.box[2]))
+        if self.valid is not None: self.valid = np.asarray(self.valid, dtype=bool)
+        _check_fields(self)
     def __len__(self): return len(self.box[0])
-    def __repr__(self):
-        when = (
-            '' if self.times is None
-            else f", {say_time(self.times[0])} to {say_time(self.times[-1])}")
-        size = 'x'.join(map(str, self.shape))
-        return f"Record({self.name}: {', '.join(self.variables)}, {size}{when})"
 
-def _check_array(values, name):
-    "Check that there are numbers, `(T,C,H,W)`"
-    shape, dtype = getattr(values, 'shape', ()), np.dtype(getattr(values, 'dtype', object))
-    if dtype.kind not in 'biuf':
-        raise arg_error(
-            name, 'an array of numbers', f"{type(values).__name__} of {dtype}",
-            error=TypeError)
-    if len(shape) != 4:
-        raise arg_error(
-            name, '(T,C,H,W)', f"shape {tuple(shape)}",
-            'a sequence of one channel `(T,H,W)` becomes that by `x[:,None]`')
-    if 0 in shape:
-        raise arg_error(name, 'an array with no empty axis', f"shape {tuple(shape)}")
+# %% ../../nbs/31_data.records.ipynb #c10
+@patch(as_prop=True)
+def shape(self:Record)->tuple: # `(T,C,H,W)`
+    "Sizes of the part of `values` that is in the box"
+    t, rows, cols = map(len, self.box)
+    return t, self.values.shape[1], rows, cols
 
-# %% ../../nbs/31_data.records.ipynb #c9
+@patch
+def __repr__(self:Record):
+    when = ''
+    if self.times is not None:
+        when = f", {say_time(self.times[0])} to {say_time(self.times[-1])}"
+    size = 'x'.join(map(str, self.shape))
+    return f"Record({self.name}: {', '.join(self.variables)}, {size}{when})"
+
+# %% ../../nbs/31_data.records.ipynb #c12
 @patch
 def part(self:Record,
     frames:slice=slice(None), # Which frames
@@ -124,7 +124,7 @@ def part(self:Record,
         for z in self.covariates)
     return new
 
-# %% ../../nbs/31_data.records.ipynb #c10
+# %% ../../nbs/31_data.records.ipynb #c13
 _slice = lambda r: slice(r.start, r.stop, r.step)
 
 @patch
@@ -147,7 +147,7 @@ def read(self:Record,
     if self.valid is not None: x[...,~self.valid[rows,cols]] = np.nan
     return x
 
-# %% ../../nbs/31_data.records.ipynb #decoded0
+# %% ../../nbs/31_data.records.ipynb #c17
 class DecodedFrames:
     "The frames of a record as an array: float32, NaN where something is missing"
     dtype = np.dtype(np.float32)
@@ -162,17 +162,19 @@ class DecodedFrames:
             self.record, values=self, box=None, fill=(), valid=None, scale=1, offset=0,
             **changes)
 
-# %% ../../nbs/31_data.records.ipynb #c14
+# %% ../../nbs/31_data.records.ipynb #c18
 class _Flipped(DecodedFrames):
     "The frames of a record with rows or columns turned around"
     def __init__(self, record, axes):
         super().__init__(record)
         self.axes = axes
     def __getitem__(self, key):
-        turn = lambda k, n: slice(n - 1 - range(n)[k][-1], n - range(n)[k][0], abs(range(n)[k].step))
-        t, c, *place = (
-            turn(k, n) if i in self.axes else k for i, (k, n) in enumerate(zip(key, self.shape)))
-        return np.flip(super().__getitem__((t, c, *place)), self.axes)
+        def turn(k, n):
+            r = range(n)[k]
+            return slice(n - 1 - r[-1], n - r[0], abs(r.step))
+        key = list(key)
+        for i in self.axes: key[i] = turn(key[i], self.shape[i])
+        return np.flip(super().__getitem__(key), self.axes)
 
 @patch
 def flipped(self:Record,
@@ -187,19 +189,21 @@ def flipped(self:Record,
         coords=self.coords.isel(turn, missing_dims='ignore'),
         covariates=tuple(z.flipped(rows, cols) for z in self.covariates))
 
-# %% ../../nbs/31_data.records.ipynb #c18
+# %% ../../nbs/31_data.records.ipynb #c22
 class _Lazy(xr.backends.BackendArray):
     "An array that slices, which xarray reads when it is used"
-    def __init__(self, array): self.array, self.shape, self.dtype = array, array.shape, array.dtype
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
     def __getitem__(self, key):
         return indexing.explicit_indexing_adapter(
             key, self.shape, indexing.IndexingSupport.BASIC, self.pick)
     def pick(self, key):
-        spread = tuple(slice(k, k + 1) if isinstance(k, (int, np.integer)) else k for k in key)
-        drop = tuple(0 if s is not k else slice(None) for s, k in zip(spread, key))
+        one = [isinstance(k, (int, np.integer)) for k in key]
+        spread = tuple(slice(k, k + 1) if o else k for o, k in zip(one, key))
+        drop = tuple(0 if o else slice(None) for o in one)
         return np.asarray(self.array[spread])[drop]
 
-# %% ../../nbs/31_data.records.ipynb #c19
+# %% ../../nbs/31_data.records.ipynb #c23
 def as_variable(
     dims, # Names of the axes
     array, # NumPy, Dask, h5py or Zarr array, or anything with `shape` and `dtype` that slices
@@ -209,7 +213,7 @@ def as_variable(
     whole = isinstance(array, np.ndarray) or hasattr(array, '__array_function__')
     return xr.Variable(dims, array if whole else indexing.LazilyIndexedArray(_Lazy(array)))
 
-# %% ../../nbs/31_data.records.ipynb #c20
+# %% ../../nbs/31_data.records.ipynb #c24
 def dimension_names(
     array, # A Zarr array, say
 )->tuple: # Names, or None
@@ -218,7 +222,7 @@ def dimension_names(
     if not names and hasattr(array, 'attrs'): names = array.attrs.get('_ARRAY_DIMENSIONS')
     return tuple(names) if names and all(names) else None
 
-# %% ../../nbs/31_data.records.ipynb #c21
+# %% ../../nbs/31_data.records.ipynb #c25
 @patch(as_prop=True)
 def array(self:Record)->xr.DataArray: # `(time,channel,y,x)`, read when it is used
     "The frames with their times, channels and places, as an xarray DataArray"
@@ -228,14 +232,14 @@ def array(self:Record)->xr.DataArray: # `(time,channel,y,x)`, read when it is us
     frames = as_variable((t, 'channel', y, x), DecodedFrames(self))
     return xr.DataArray(frames, coords.coords, name=Path(self.name).stem, attrs=self.attrs)
 
-# %% ../../nbs/31_data.records.ipynb #c24
+# %% ../../nbs/31_data.records.ipynb #c28
 @patch(as_prop=True)
 def spacing(self:Record): # A timedelta64 or a number; 1 without times
     "The usual time from frame to frame"
     if self.times is None or len(self) < 2: return 1
     return np.sort(time_steps(self.times))[(len(self) - 1) // 2]
 
-# %% ../../nbs/31_data.records.ipynb #c25
+# %% ../../nbs/31_data.records.ipynb #c29
 @patch
 def runs(self:Record)->list: # `[(first, after the last)]`
     "Find the stretches of evenly spaced frames"
@@ -244,7 +248,7 @@ def runs(self:Record)->list: # `[(first, after the last)]`
     cuts  = [0, *(np.flatnonzero((apart >= 1.5) | (apart <= .5))+1).tolist(), len(self)]
     return list(zip(cuts[:-1], cuts[1:]))
 
-# %% ../../nbs/31_data.records.ipynb #c26
+# %% ../../nbs/31_data.records.ipynb #c30
 @patch
 def after(self:Record,
     n:int, # How many frames
@@ -255,7 +259,7 @@ def after(self:Record,
     times = self.times[slice(*self.runs()[-1])]
     return continue_times(times if len(times) > 1 else self.times, n, step)
 
-# %% ../../nbs/31_data.records.ipynb #c30
+# %% ../../nbs/31_data.records.ipynb #c34
 @patch
 def blocks(self:Record,
     pixels:int=2**22, # To hold at a time, about
@@ -264,7 +268,7 @@ def blocks(self:Record,
     n = max(1, pixels//int(np.prod(self.shape[1:])))
     for i in range(0, len(self), n): yield self.read(slice(i, i+n))
 
-# %% ../../nbs/31_data.records.ipynb #c31
+# %% ../../nbs/31_data.records.ipynb #c35
 @patch
 def missing(self:Record)->np.ndarray: # `(T,)`
     "Count the missing pixels of each frame; everything is read once"
@@ -276,7 +280,7 @@ def missing(self:Record)->np.ndarray: # `(T,)`
             'choose another variable, or look at its fill value')
     return lost
 
-# %% ../../nbs/31_data.records.ipynb #c34
+# %% ../../nbs/31_data.records.ipynb #c38
 def known_frames(
     record:Record, # What is known
     context:int, # Frames wanted
@@ -291,7 +295,7 @@ def known_frames(
             f"{b - a}" + (f" after a gap in time, of {len(record)}" if a else ''))
     return record.read(slice(b-need, b, step))
 
-# %% ../../nbs/31_data.records.ipynb #c38
+# %% ../../nbs/31_data.records.ipynb #c42
 # what a file says of its own numbers, and of other variables
 _OF_THE_FILE = set(
     'valid_min valid_max valid_range actual_range _FillValue missing_value scale_factor '
@@ -302,7 +306,7 @@ _OF_THE_FILE = set(
 
 def _kept(attrs): return {k: v for k, v in attrs.items() if k not in _OF_THE_FILE}
 
-# %% ../../nbs/31_data.records.ipynb #c39
+# %% ../../nbs/31_data.records.ipynb #c43
 def forecast_dataset(
     x, # Forecast `(T,C,H,W)`, in the units of the record
     record:Record, # What was known
@@ -321,7 +325,8 @@ def forecast_dataset(
         ds[t].attrs = {'long_name': 'frames after the last known one', 'axis': 'T'}
     else:
         last = record.times[-1:]
-        lead = np.array([time_steps(np.concatenate([last, times[i:i + 1]]))[0] for i in range(len(x))])
+        both = (np.concatenate([last, [t]]) for t in times)
+        lead = np.array([time_steps(b)[0] for b in both])
         seconds = lead.dtype.kind == 'm'
         ds[t] = times
         ds[t].attrs = {'standard_name': 'time', 'axis': 'T'}
@@ -337,7 +342,7 @@ def forecast_dataset(
     return ds.assign_attrs(
         _kept(record.attrs) | {'Conventions': 'CF-1.11', 'history': history})
 
-# %% ../../nbs/31_data.records.ipynb #c43
+# %% ../../nbs/31_data.records.ipynb #c47
 def free_path(
     path, # Where a file shall be
     suffixes:tuple, # Endings that are allowed
@@ -359,7 +364,7 @@ def free_path(
             'choose another name or pass `--force`', FileExistsError)
     return path
 
-# %% ../../nbs/31_data.records.ipynb #c44
+# %% ../../nbs/31_data.records.ipynb #c48
 def save_array(
     path, # A `.npy` or `.npz` file
     a:np.ndarray, # What to save
@@ -370,7 +375,7 @@ def save_array(
         if part.suffix == '.npy': np.save(part, a)
         else: np.savez_compressed(part, forecast=a)
 
-# %% ../../nbs/31_data.records.ipynb #c45
+# %% ../../nbs/31_data.records.ipynb #c49
 def write_forecast(
     path, # A `.nc`, `.npy` or `.npz` file
     x, # Forecast `(T,C,H,W)`, in the units of the record
@@ -379,7 +384,7 @@ def write_forecast(
     step:int=1, # Record's frames from one to the next
     force:bool=False, # Overwrite a file that is there?
 )->Path:
-    "Write a forecast, in NetCDF with the times that follow the record's, its places, units and attributes"
+    "Write a forecast, in NetCDF with times, places, units and attributes of the record"
     path = free_path(path, ('.nc', '.npy', '.npz'), force)
     x = torch.as_tensor(x).detach().cpu().numpy()
     if path.suffix == '.nc':

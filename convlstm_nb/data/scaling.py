@@ -10,17 +10,18 @@ import re, warnings
 from dataclasses import replace
 import numpy as np
 import torch
+from fastcore.basics import patch
 from ..checks import check_choice, arg_error
 from .records import DecodedFrames, Record
 
-# %% ../../nbs/38_data.scaling.ipynb #c6
+# %% ../../nbs/38_data.scaling.ipynb #c7
 def to_dbz(
     x:torch.Tensor, # Rain rate, mm/h
 )->torch.Tensor: # dBZ, at least 0
     "Turn rain into reflectivity, by Z = 200 R^1.6"
     return (10*(200*x**1.6).log10()).clamp(min=0)
 
-# %% ../../nbs/38_data.scaling.ipynb #c6s1
+# %% ../../nbs/38_data.scaling.ipynb #c8
 def from_dbz(
     z:torch.Tensor, # dBZ
 )->torch.Tensor: # Rain rate, mm/h; none at 0 dBZ and below
@@ -43,82 +44,12 @@ def _apply_kind(
     if isinstance(kind, str): return KINDS[kind][inverse](x)
     return torch.cat([KINDS[k][inverse](c) for k,c in zip(kind, x.split(1, -3))], -3)
 
-# %% ../../nbs/38_data.scaling.ipynb #c9
-class Scaling:
-    "A function of tensors `(…,C,H,W)` in physical units, NaN where something is missing"
-    def __init__(self,
-        # 'standard', 'minmax', 'log' or 'dbz', or a list with one for each channel
-        kind,
-        shift, # What is taken away after the function: number, `(C,1,1)` or `(C,H,W)`
-        scale, # What it is then divided by: the same
-        # Largest minus smallest value it was fitted to, in physical units, for each
-        # channel; None where that is not known
-        span:list=None,
-    ):
-        for k in kind if isinstance(kind, list) else [kind]:
-            check_choice('kind', k, list(KINDS))
-        self.kind = kind
-        try:
-            self.shift, self.scale = (
-                torch.as_tensor(v, dtype=torch.float32) for v in (shift, scale))
-        except (TypeError, ValueError, RuntimeError, OverflowError) as e:
-            raise arg_error('shift, scale', 'numbers', e) from None
-        for name,v in dict(shift=self.shift, scale=self.scale).items():
-            if v.dim() not in (0, 3) or v.shape != self.shift.shape:
-                raise arg_error(
-                    name, 'a number or (C,1,1) or (C,H,W), as the other is',
-                    f"shape {tuple(v.shape)}")
-            if not v.isfinite().all() or (name == 'scale' and not (v > 0).all()):
-                raise arg_error(
-                    name, 'finite' + (' and positive' * (name == 'scale')), 'others')
-        if isinstance(kind, list) and len(kind) != (self.shift.shape or [-1])[0]:
-            raise arg_error('kind', 'one, or a list with one for each channel', kind)
-        self.span = _check_span(span, (self.shift.shape or [1])[0])
-
-    def __call__(self, x): # (…,C,H,W) -> the same
-        self.check(x)
-        return (_apply_kind(self.kind, x) - self.shift.to(x))/self.scale.to(x)
-    def inverse(self, y): # (…,C,H,W) -> the same
-        "Back to physical units"
-        self.check(y)
-        return _apply_kind(
-            self.kind, y * self.scale.to(y) + self.shift.to(y), inverse=True)
-
-    def at(self, rows, cols): # slices
-        "The scaling of a piece of the field"
-        return (
-            self
-            if self.shift.dim() == 0 or self.shift.shape[1:] == (1, 1)
-            else Scaling(
-                self.kind, self.shift[:, rows, cols], self.scale[:, rows, cols],
-                self.span))
-    def check(self, x):
-        want = self.shift.shape
-        if self.shift.dim() and (
-            x.dim() < 3 or x.shape[-3] != want[0]
-            or (want[1:] != (1, 1) and x.shape[-2:] != want[1:])):
-            raise arg_error(
-                'x', f"(…,{','.join(map(str, want))}), as the scaling was fitted",
-                f"shape {tuple(x.shape)}".replace(',1,1)', ',H,W)'))
-
-    def to_dict(self):
-        return dict(
-            kind=self.kind, shift=self.shift.tolist(), scale=self.scale.tolist()
-        ) | ({} if self.span is None else dict(span=self.span))
-    @classmethod
-    def from_dict(cls, d):
-        if not isinstance(d, dict) or set(d) - {'span'} != {'kind', 'shift', 'scale'}:
-            raise arg_error('scaling', 'a dict of kind, shift and scale', str(d)[:80])
-        return cls(**d)
-    def __repr__(self):
-        return f"Scaling({self.kind!r}, {self.shift.flatten()[:4].tolist()}, {self.scale.flatten()[:4].tolist()})"
-
-# %% ../../nbs/38_data.scaling.ipynb #c10
+# %% ../../nbs/38_data.scaling.ipynb #c11
 def _check_span(
     span, # As of Scaling
     n:int, # Channels
 )->list: # The same
-    "Refuse what is no data range"
+    "Check a data range"
     if span is not None and (
         not isinstance(span, list) or len(span) != n
         or not all(type(v) in (int, float) and 0 <= v < 1e38 for v in span)):
@@ -127,7 +58,95 @@ def _check_span(
             str(span)[:80])
     return span
 
+# %% ../../nbs/38_data.scaling.ipynb #c12
+def _numbers_alike(shift, scale):
+    "Make tensors of both, and check that they are finite and of one shape"
+    try: shift, scale = (torch.as_tensor(v, dtype=torch.float32) for v in (shift, scale))
+    except (TypeError, ValueError, RuntimeError, OverflowError) as e:
+        raise arg_error('shift, scale', 'numbers', e) from None
+    for name, v in dict(shift=shift, scale=scale).items():
+        if v.dim() not in (0, 3) or v.shape != shift.shape:
+            what = 'a number or (C,1,1) or (C,H,W), as the other is'
+            raise arg_error(name, what, f"shape {tuple(v.shape)}")
+    if not shift.isfinite().all(): raise arg_error('shift', 'finite', 'others')
+    if not (scale.isfinite() & (scale > 0)).all():
+        raise arg_error('scale', 'finite and positive', 'others')
+    return shift, scale
+
+# %% ../../nbs/38_data.scaling.ipynb #c13
+class Scaling:
+    "A function of tensors `(…,C,H,W)` in physical units, NaN where a value is missing"
+    def __init__(self,
+        # 'standard', 'minmax', 'log' or 'dbz', or a list with one for each channel
+        kind,
+        shift, # What is taken away after the function: number, `(C,1,1)` or `(C,H,W)`
+        scale, # What it is then divided by: the same
+        span:list=None, # Largest minus smallest value of each channel, if known
+    ):
+        for k in kind if isinstance(kind, list) else [kind]:
+            check_choice('kind', k, list(KINDS))
+        self.shift, self.scale = _numbers_alike(shift, scale)
+        n = self.shift.shape[0] if self.shift.dim() else None
+        if isinstance(kind, list) and len(kind) != n:
+            raise arg_error('kind', 'one, or a list with one for each channel', kind)
+        self.kind, self.span = kind, _check_span(span, n or 1)
+
+    def __call__(self, x): # (…,C,H,W) -> the same
+        self.check(x)
+        return (_apply_kind(self.kind, x) - self.shift.to(x)) / self.scale.to(x)
+    def inverse(self, y): # (…,C,H,W) -> the same
+        "Back to physical units"
+        self.check(y)
+        x = y * self.scale.to(y) + self.shift.to(y)
+        return _apply_kind(self.kind, x, inverse=True)
+    def __repr__(self):
+        shift, scale = (v.flatten()[:4].tolist() for v in (self.shift, self.scale))
+        return f"Scaling({self.kind!r}, {shift}, {scale})"
+
 # %% ../../nbs/38_data.scaling.ipynb #c14
+@patch
+def at(self:Scaling, rows, cols): # slices
+    "The scaling of a piece of the field"
+    if self.shift.dim() == 0 or self.shift.shape[1:] == (1, 1): return self
+    shift, scale = (v[:, rows, cols] for v in (self.shift, self.scale))
+    return Scaling(self.kind, shift, scale, self.span)
+
+# %% ../../nbs/38_data.scaling.ipynb #c15
+@patch
+def check(self:Scaling, x):
+    "Check that a tensor has the channels and pixels that the scaling was fitted to"
+    want = self.shift.shape
+    if not want: return
+    channels = x.dim() > 2 and x.shape[-3] == want[0]
+    if not channels or want[1:] != (1, 1) and x.shape[-2:] != want[1:]:
+        what = f"(…,{','.join(map(str, want))}), as the scaling was fitted"
+        raise arg_error('x', what, f"shape {tuple(x.shape)}")
+
+# %% ../../nbs/38_data.scaling.ipynb #c16
+@patch
+def to_dict(self:Scaling):
+    "Describe a scaling in numbers and text"
+    d = dict(kind=self.kind, shift=self.shift.tolist(), scale=self.scale.tolist())
+    return d if self.span is None else d | dict(span=self.span)
+
+# %% ../../nbs/38_data.scaling.ipynb #c17
+@patch(cls_method=True)
+def from_dict(cls:Scaling, d):
+    "Make a scaling of what `to_dict` gives"
+    if not isinstance(d, dict) or set(d) - {'span'} != {'kind', 'shift', 'scale'}:
+        raise arg_error('scaling', 'a dict of kind, shift and scale', str(d)[:80])
+    return cls(**d)
+
+# %% ../../nbs/38_data.scaling.ipynb #c21
+def _check_rain(x, kind, name):
+    "Check that nothing is negative that is to be scaled as rain"
+    kinds = [kind] * x.shape[1] if isinstance(kind, str) else kind
+    for k, channel in zip(kinds, x.swapaxes(0, 1)):
+        if k in ('log', 'dbz') and np.nanmin(channel, initial=0) < 0:
+            raise arg_error(
+                name, f"at least 0 for the scaling {k!r}", f"{np.nanmin(channel):.4g}",
+                'is it rain in mm/h, or a fill value?')
+
 def _field_stats(
     records:list, # Records
     # Statistics of this kind's function of the values, or of one for each channel
@@ -141,13 +160,7 @@ def _field_stats(
     low,high = np.inf,-np.inf
     for record in records:
         for x in record.blocks():
-            for k, c in zip(
-                [kind] * x.shape[1] if isinstance(kind, str) else kind, x.swapaxes(0, 1)
-            ):
-                if k in ('log', 'dbz') and np.nanmin(c, initial=0) < 0:
-                    raise arg_error(
-                        record.name, f"at least 0 for the scaling {k!r}",
-                        f"{np.nanmin(c):.4g}", 'is it rain in mm/h, or a fill value?')
+            _check_rain(x, kind, record.name)
             x  = _apply_kind(kind, torch.from_numpy(x)).numpy()
             ok = ~np.isnan(x)
             k  = ok.sum(axes, keepdims=True)[0]
@@ -163,7 +176,33 @@ def _field_stats(
         n=n, mean=mean, std=np.sqrt(m2 / np.maximum(n, 1)), min=np.float64(low),
         max=np.float64(high))
 
-# %% ../../nbs/38_data.scaling.ipynb #c17
+# %% ../../nbs/38_data.scaling.ipynb #c24
+def _check_kinds(kind, top, names):
+    "Check what a fit is asked for; a kind for each channel"
+    kinds = kind if isinstance(kind, list) else [kind] * len(names)
+    for k in kinds: check_choice('kind', k, list(KINDS))
+    if len(kinds) != len(names):
+        what = f"one, or a list with one for each of {', '.join(names)}"
+        raise arg_error('kind', what, kind)
+    if top is not None and (not {'log', 'dbz'} & set(kinds) or not top > 0):
+        what = "a positive rain rate, for 'log' and 'dbz'"
+        raise arg_error('top', what, f"{top} for {kind!r}")
+    return kinds
+
+def _shift_and_scale(
+    kinds:list, # A kind for each channel
+    s:dict, # From _field_stats
+    top:float, # As of fit_scaling
+)->tuple: # Arrays with a row for each channel
+    "Find where the values of each channel are, and how far they reach"
+    shift, scale = np.zeros_like(s['max']), s['max'].copy()
+    for c, k in enumerate(kinds):
+        if k == 'standard': shift[c], scale[c] = s['mean'][c], s['std'][c]
+        elif k == 'minmax': shift[c], scale[c] = s['min'][c], (s['max'] - s['min'])[c]
+        elif top is not None: scale[c] = KINDS[k][0](torch.tensor(float(top)))
+    return shift, scale
+
+# %% ../../nbs/38_data.scaling.ipynb #c25
 def fit_scaling(
     kind, # 'standard', 'minmax', 'log' or 'dbz', or a list with one for each channel
     records:list, # Records to train on, and no others
@@ -174,51 +213,30 @@ def fit_scaling(
 )->Scaling:
     "Fit a scaling to training records"
     records = [records] if isinstance(records, Record) else list(records)
-    kinds   = kind if isinstance(kind, list) else [kind]*records[0].shape[1]
-    for k in kinds: check_choice('kind', k, list(KINDS))
-    if len(kinds) != records[0].shape[1]:
-        raise arg_error(
-            'kind',
-            f"one, or a list with one for each of {', '.join(records[0].variables)}",
-            kind)
-    if top is not None and (not {'log', 'dbz'} & set(kinds) or not top > 0):
-        raise arg_error(
-            'top', "a positive rain rate, for 'log' and 'dbz'", f"{top} for {kind!r}")
-    s    = _field_stats(records, kind, per)
-    seen = s['n']>0
+    names = list(records[0].variables)
+    kinds = _check_kinds(kind, top, names)
+    s = _field_stats(records, kind, per)
+    seen = s['n'] > 0
     if not seen.any((1, 2)).all():
-        raise arg_error(
-            'records', 'with values in every channel', 'only missing pixels in one')
-    highest = (
-        s['max']
-        if top is None
-        else np.stack(
-            [
-                np.full_like(m, KINDS[k][0](torch.tensor(float(top))))
-                for k, m in zip(kinds, s['max'])]))
-    pairs = {'standard':(s['mean'], s['std']), 'minmax':(s['min'], s['max']-s['min'])}
-    shift, scale = (
-        np.stack(v)
-        for v in zip(
-            *(
-                [p[c] for p in pairs.get(k, (np.zeros_like(highest), highest))]
-                for c, k in enumerate(kinds))))
-    flat = seen & ~(scale>0)
+        what = 'with values in every channel'
+        raise arg_error('records', what, 'only missing pixels in one')
+    shift, scale = _shift_and_scale(kinds, s, top)
+    flat = seen & ~(scale > 0)
     if flat.all() or (per == 'channel' and flat.any()):
-        names = [v for v, f in zip(records[0].variables, flat.any((1, 2))) if f]
+        constant = ', '.join(v for v, f in zip(names, flat.any((1, 2))) if f)
         raise arg_error(
             'records', f"varying, to be scaled by {kind!r}",
-            f"always the same value in {', '.join(names)}", 'is it the right variable?')
+            f"always the same value in {constant}", 'is it the right variable?')
     low, high = (
         _apply_kind(kind, torch.from_numpy(f((1, 2), keepdims=True)), inverse=True)
         for f in (s['min'].min, s['max'].max))
     # as it is said, so that what is said is what is used
-    span = [float(f'{v:.4g}') for v in (high-low).flatten().tolist()]
+    span = [float(f'{v:.4g}') for v in (high - low).flatten().tolist()]
     # a pixel that never varies, or has no value, is not stretched
-    return Scaling(
-        kind, np.where(seen, shift, 0), np.where(seen & ~flat, scale, 1), span)
+    shift, scale = np.where(seen, shift, 0), np.where(seen & ~flat, scale, 1)
+    return Scaling(kind, shift, scale, span)
 
-# %% ../../nbs/38_data.scaling.ipynb #u2
+# %% ../../nbs/38_data.scaling.ipynb #c37
 _UNITS = { # each unit in metres, seconds and kelvin: a factor, and their powers
     'm': (1, 1, 0, 0), 'mm': (1e-3, 1, 0, 0), 'cm': (1e-2, 1, 0, 0), 'km': (1e3, 1, 0, 0),
     'in': (.0254, 1, 0, 0), 'kg': (1e-3, 3, 0, 0), # of water, per square metre a millimetre
@@ -231,8 +249,10 @@ _SAME = {alias: unit for unit, names in dict(
 _SAME |= {'inch': 'in', 'inches': 'in', 'percent': '%'}
 _SAME |= dict.fromkeys(
     'celsius Celsius °C deg_C degrees_Celsius degree_Celsius'.split(), 'degC')
+_UNIT = re.compile(r'(1|\D+?)\^?([-+]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹⁻]*)')
 _POWERS = str.maketrans('⁰¹²³⁴⁵⁶⁷⁸⁹⁻', '0123456789-')
 
+# %% ../../nbs/38_data.scaling.ipynb #c38
 def _parse_units(
     units:str, # As a file says them
 ): # A factor, and the powers of metres, seconds and kelvin; None if they are not known
@@ -241,17 +261,19 @@ def _parse_units(
     parts = re.findall(r'/|[^\s/*.·]+(?:\*\*-?\d+)?', units.replace('**', '^')) or ['1']
     for part in parts:
         if part == '/': sign = -1; continue
-        name, power = re.fullmatch(r'(1|\D+?)\^?([-+]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹⁻]*)', part.strip('()')).groups()
+        name, power = _UNIT.fullmatch(part.strip('()')).groups()
         if (unit := _SAME.get(name, name)) not in _UNITS: return None
         n = sign * int(power.translate(_POWERS) or 1)
-        factor, powers = factor * _UNITS[unit][0]**n, powers + n * np.array(_UNITS[unit][1:])
+        one, *of = _UNITS[unit]
+        factor, powers = factor * one**n, powers + n * np.array(of)
         sign = 1
     return factor, tuple(powers.tolist())
 
+# %% ../../nbs/38_data.scaling.ipynb #c39
 def units_factor(
     units:str, # As a file says them
     wanted:str, # What they are to be
-)->tuple: # Factor and offset of the values; None if units are of other things, or not known
+)->tuple: # Factor and offset; None if units are of other things, or not known
     "Compare two units by meaning"
     a, b = (_SAME.get(u.strip(), u.strip()) for u in (units, wanted))
     if a == b: return 1., 0.
@@ -263,7 +285,7 @@ def units_factor(
     if a is None or b is None or a[1] != b[1]: return None
     return float(f'{a[0] / b[0]:.12g}'), 0.
 
-# %% ../../nbs/38_data.scaling.ipynb #u5
+# %% ../../nbs/38_data.scaling.ipynb #c42
 class _Rain(DecodedFrames):
     "Reflectivity of a record as rain"
     def __getitem__(self, key):
@@ -273,7 +295,7 @@ def record_in_units(
     record:Record, # Of variables of one kind
     units:str, # Wanted
 )->Record:
-    "Convert a record to other units; reflectivity in dBZ becomes rain by Z = 200 R^1.6 (Marshall and Palmer)"
+    "Convert a record to other units; dBZ become rain by Z = 200 R^1.6 (Marshall, Palmer)"
     said = {str(a.get('units', '')) for a in record.variables.values()} - {''}
     new = {k: a | dict(units=units) for k, a in record.variables.items()}
     if {u.lower() for u in said} == {'dbz'} and units_factor(units, 'mm/h') == (1., 0.):
@@ -286,12 +308,12 @@ def record_in_units(
         record, scale=record.scale * factor, offset=record.offset * factor + offset,
         variables=new)
 
-# %% ../../nbs/38_data.scaling.ipynb #u8
+# %% ../../nbs/38_data.scaling.ipynb #c45
 def rain_records(
     records:list, # Records
     units:str=None, # What the user asks for; None asks for nothing
 )->list: # Records in mm/h where the file says what it holds
-    "Convert rain to mm/h, with a warning, and raise an error for reflectivity unless units are asked for"
+    "Convert rain to mm/h, with a warning; reflectivity, only if units are asked for"
     if units: return [record_in_units(r, units) for r in records]
     for said in {str(a.get('units', '')) for r in records for a in r.variables.values()}:
         name, factor = records[0].name, units_factor(said, 'mm/h')

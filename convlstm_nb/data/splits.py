@@ -10,7 +10,7 @@ import re
 import cftime
 import numpy as np
 from ..checks import arg_error, check_int
-from .formats import ROW_NAMES, COLUMN_NAMES
+from .axes import COLUMN_NAMES, ROW_NAMES
 from .records import Record
 from .windows import Windows
 
@@ -26,7 +26,8 @@ def _end_of(
     try:
         if values.dtype.kind == 'O': # of another calendar
             y, *rest = map(int, re.findall(r'\d+', e))
-            return cftime.datetime(y, *(rest + [1])[:1], *(rest[1:] or [1]), calendar=values[0].calendar)
+            month, day, *rest = [*rest, *[1] * (2 - len(rest))]
+            return cftime.datetime(y, month, day, *rest, calendar=values[0].calendar)
         return np.datetime64(e) if dates else float(e)
     except (TypeError, ValueError, KeyError):
         raise arg_error(
@@ -34,29 +35,31 @@ def _end_of(
             "dates, '2024-07-20T06:00' say" if dates else f"numbers, as {by!r} is",
             repr(e)) from None
 
+# %% ../../nbs/37_data.splits.ipynb #c7
+def _along(r, i, by):
+    "The values of record `i`, and the axis that they belong to"
+    if by in ('frame', 'row', 'column'):
+        axis = ('frame', 'row', 'column').index(by)
+        return np.arange(len(r.box[axis])), axis
+    if by == 'sequence': return np.array([i]), None
+    if by == 'time' and r.times is not None: return r.times, 0
+    place = r.coords.get(by)
+    if place is None or place.dims not in ((), r.dims[1:2], r.dims[2:3]):
+        there = ', '.join(map(str, r.coords.coords)) or 'of which there is none'
+        raise arg_error(
+            'by', "'time', 'frame', 'row', 'column', 'sequence' or a coordinate of "
+            f"{r.name} along one axis, {there}", repr(by))
+    axis = r.dims.index(place.dims[0]) if place.dims else None
+    return np.atleast_1d(place.values), axis
+
 def _values_along(
     records:list, # Records
     by:str, # 'time', 'frame', 'row', 'column', 'sequence', or the name of a coordinate
-)->list: # For each record its values, and the axis of the record that they belong to: 0 time, 1 rows, 2 columns, None all of it
+)->list: # For each record its values, and their axis: 0 time, 1 rows, 2 columns, None all
     "Look up what records are split by"
-    out = []
-    for i,r in enumerate(records):
-        if by in ('frame', 'row', 'column'):
-            axis = ('frame', 'row', 'column').index(by)
-            out.append((np.arange(len(r.box[axis])), axis))
-            continue
-        if by=='sequence': out.append((np.array([i]), None)); continue
-        if by=='time' and r.times is not None: out.append((r.times, 0)); continue
-        place = r.coords.get(by)
-        if place is None or place.dims not in ((), r.dims[1:2], r.dims[2:3]):
-            raise arg_error(
-                'by', "'time', 'frame', 'row', 'column', 'sequence' or a coordinate of "
-                f"{r.name} along one axis, "
-                f"{', '.join(map(str, r.coords.coords)) or 'of which there is none'}", repr(by))
-        axis = r.dims.index(place.dims[0]) if place.dims else None
-        out.append((np.atleast_1d(place.values), axis))
-    return out
+    return [_along(r, i, by) for i, r in enumerate(records)]
 
+# %% ../../nbs/37_data.splits.ipynb #c8
 def between(
     records:list, # Records
     # 'time', 'frame', 'row', 'column', 'sequence', or the name of a coordinate, 'lon'
@@ -88,7 +91,7 @@ def between(
             f"{max(v.max() for v in every)}", f"{low} to {high}")
     return out
 
-# %% ../../nbs/37_data.splits.ipynb #c10
+# %% ../../nbs/37_data.splits.ipynb #c12
 def split(
     records:list, # Records
     # Frames, rows, columns or sequences between two parts; in time as many as a window
@@ -121,7 +124,7 @@ def split(
         for k, (a, b) in enumerate(zip(ends, ends[1:]))]
     return [between(records, by, *cut) for cut in cuts]
 
-# %% ../../nbs/37_data.splits.ipynb #c14
+# %% ../../nbs/37_data.splits.ipynb #c16
 def check_apart(
     train:Windows, # Windows to train on
     test:Windows, # Windows to test on
@@ -138,11 +141,11 @@ def check_apart(
                     f"Leave a gap, with `split(records, gap={span})` say, or split by "
                     "place")
 
-# %% ../../nbs/37_data.splits.ipynb #c14s1
+# %% ../../nbs/37_data.splits.ipynb #c17
 def _frames_between(
     a:Record, # A record
     b:Record, # Another
-)->float: # Negative if they overlap, infinite if they have no place in common or that is not known
+)->float: # Negative if they overlap, infinite if no common place is known
     "Count the frames between two records of the same place"
     apart = lambda p,q: max(q[0]-p[-1], p[0]-q[-1])
     if a.values is b.values or (

@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 from ..checks import arg_error
 
-# %% ../../nbs/30_data.times.ipynb #c7
+# %% ../../nbs/30_data.times.ipynb #c8
 _ZERO = 'seconds since 1970-01-01'
 
 def _to_seconds(
@@ -39,15 +39,16 @@ def _from_seconds(
     ms = np.rint(np.asarray(seconds) * 1000).astype('M8[ms]')
     return ms.astype(np.promote_types(like.dtype, 'M8[s]'))
 
-# %% ../../nbs/30_data.times.ipynb #c8
+# %% ../../nbs/30_data.times.ipynb #c9
 def time_steps(
     times:np.ndarray, # `(T,)` dates or numbers
 )->np.ndarray: # `(T-1,)` timedelta64 or numbers
     "Measure the time from each frame to the next"
-    if times.dtype.kind == 'O': times = _from_seconds(_to_seconds(times), np.array([], 'M8[ms]'))
+    if times.dtype.kind == 'O':
+        times = _from_seconds(_to_seconds(times), np.array([], 'M8[ms]'))
     return np.diff(times)
 
-# %% ../../nbs/30_data.times.ipynb #c12
+# %% ../../nbs/30_data.times.ipynb #c13
 # what divides a day, in seconds, from a day to a second
 _STEPS = [s for s in range(86400, 0, -1) if 86400 % s == 0]
 
@@ -60,7 +61,8 @@ def _undo_rounding(
     for step in _STEPS:
         exact = np.rint(seconds / step) * step
         if step > 4 * tolerance and np.abs(exact - seconds).max() <= tolerance:
-            return _from_seconds(exact, times.astype('M8[s]') if times.dtype.kind == 'M' else times)
+            like = times.astype('M8[s]') if times.dtype.kind == 'M' else times
+            return _from_seconds(exact, like)
     return times
 
 def _decode(values, units, calendar, name):
@@ -79,7 +81,7 @@ def _decode(values, units, calendar, name):
     rounding = float(np.spacing(np.abs(values).max()) / 2 * unit)
     return _undo_rounding(times, rounding + 1e-5)
 
-# %% ../../nbs/30_data.times.ipynb #c14
+# %% ../../nbs/30_data.times.ipynb #c15
 # years, months and days, then perhaps hours, minutes and seconds, as the digits of a number
 _DIGITS = {8: '%Y%m%d', 10: '%Y%m%d%H', 12: '%Y%m%d%H%M', 14: '%Y%m%d%H%M%S'}
 
@@ -93,6 +95,7 @@ def _from_digits(
     try: return pd.to_datetime(texts, format=_DIGITS[n]).values
     except ValueError: return None
 
+# %% ../../nbs/30_data.times.ipynb #c16
 _DAY_FIRST = re.compile(r'(\d{1,2})([/.-])(\d{1,2})\2(\d{4})')
 
 def _from_text(
@@ -117,11 +120,11 @@ def _from_text(
     words = any(re.search('[A-Za-z]{3}', t) for t in texts) # the names of months
     try: read = pd.to_datetime(texts, utc=True, format='mixed' if words else 'ISO8601')
     except (ValueError, OverflowError):
-        raise arg_error(
-            name, 'dates', f"{texts[0]!r}", "write them as '2024-01-31T06:00'") from None
+        hint = "write them as '2024-01-31T06:00'"
+        raise arg_error(name, 'dates', f"{texts[0]!r}", hint) from None
     return read.tz_localize(None).values
 
-# %% ../../nbs/30_data.times.ipynb #c15
+# %% ../../nbs/30_data.times.ipynb #c17
 def read_times(
     values, # `(T,)` dates, texts or numbers, as they are stored
     units:str='', # What the numbers are, `'hours since 1900-01-01'` say
@@ -144,7 +147,7 @@ def read_times(
     part = _from_seconds((values - whole) * 86400, np.array([], 'M8[s]'))
     return _undo_rounding(dates + (part - np.datetime64(0, 's')), 1)
 
-# %% ../../nbs/30_data.times.ipynb #c20
+# %% ../../nbs/30_data.times.ipynb #c22
 _IN_NAME = re.compile(
     r'(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])'
     r'(?:[-_.T ]?([01]\d|2[0-3])[-_.:h]?([0-5]\d)(?:[-_.:m]?([0-5]\d))?)?(?!\d)')
@@ -162,7 +165,7 @@ def from_file_names(
     except ValueError: return None
     return times if (times[1:] > times[:-1]).all() else None
 
-# %% ../../nbs/30_data.times.ipynb #c24
+# %% ../../nbs/30_data.times.ipynb #c26
 def say_time(
     t, # A date or a number
 )->str:
@@ -170,21 +173,23 @@ def say_time(
     if isinstance(t, np.datetime64): return str(t.astype('M8[s]'))
     return t.isoformat() if isinstance(t, cftime.datetime) else f"{t:g}"
 
-# %% ../../nbs/30_data.times.ipynb #c25
+# %% ../../nbs/30_data.times.ipynb #c27
 def check_times(
     times, # `(T,)` datetime64, cftime dates or numbers
     n:int, # Frames there are
     name:str='record', # What messages call the record
 )->np.ndarray: # The same
-    "Check that there is a time for each frame, and that each is later than the one before"
+    "Check that each frame has a time, which is later than the one before"
     times = np.asarray(times)
     if times.dtype.kind in 'SU': times = read_times(times, name=f'{name}: times')
-    dates = times.dtype.kind == 'O' and all(isinstance(t, cftime.datetime) for t in times.flat)
+    dates = times.dtype.kind == 'O' and all(
+        isinstance(t, cftime.datetime) for t in times.flat)
     if not (dates or times.dtype.kind in 'Miuf') or times.shape != (n,):
         raise arg_error(
             f'{name}: times', f"{n} dates or numbers, one for each frame",
             f"{times.dtype} of shape {times.shape}")
-    late = np.flatnonzero(~(times[1:] > times[:-1]).astype(bool)) # not `<=`, which NaT would pass
+    later = (times[1:] > times[:-1]).astype(bool) # not `<=`, which NaT would pass
+    late = np.flatnonzero(~later)
     if len(late):
         i = late[0]
         raise arg_error(
@@ -193,7 +198,7 @@ def check_times(
             'sort the frames by time, and keep one of each')
     return times
 
-# %% ../../nbs/30_data.times.ipynb #c28
+# %% ../../nbs/30_data.times.ipynb #c30
 _DAY = 86400
 
 def _months(
@@ -211,6 +216,7 @@ def _month_start(month, like):
         month // 12, month % 12 + 1, 1, calendar=like.calendar,
         has_year_zero=like.has_year_zero)
 
+# %% ../../nbs/30_data.times.ipynb #c31
 def _places_in_month(
     within, # `(n,)` seconds since the month began
     length, # `(n,)` seconds that the month has
@@ -225,6 +231,12 @@ def _places_in_month(
     yield lambda length: length / 2       # the middle
     yield lambda length: length // 2 // _DAY * _DAY # the day in which the middle is
 
+# %% ../../nbs/30_data.times.ipynb #c32
+def _rule_of(within, length, months):
+    "Find which of the ways in which dates may be placed fits; None if none does"
+    fits = lambda rule: np.abs(rule(length) - within).max() < 1
+    return next(filter(fits, _places_in_month(within, length, months)), None)
+
 def _continue_months(
     times, # `(T,)` cftime dates
     n:int, # Dates wanted
@@ -236,19 +248,18 @@ def _continue_months(
         apart = month[cycle:] - month[:-cycle]
         if apart[0] <= 0 or (apart != apart[0]).any(): continue
         rules = [
-            next((rule for rule in _places_in_month(within[i::cycle], length[i::cycle], apart[0])
-                if np.abs(rule(length[i::cycle]) - within[i::cycle]).max() < 1), None)
-            for i in range(cycle)]
+            _rule_of(within[i::cycle], length[i::cycle], apart[0]) for i in range(cycle)]
         if None in rules: continue
         out = []
         for i in range(len(times), len(times) + n):
             turns, place = divmod(i, cycle)
             m = month[place] + turns * apart[0]
-            start, end = (_to_seconds(np.array([_month_start(k, times[0])])) for k in (m, m + 1))
+            ends = np.array([_month_start(k, times[0]) for k in (m, m + 1)])
+            start, end = np.split(_to_seconds(ends), 2)
             out.append(start + rules[place](end - start))
         return _from_seconds(np.concatenate(out), times)
 
-# %% ../../nbs/30_data.times.ipynb #c29
+# %% ../../nbs/30_data.times.ipynb #c33
 def continue_times(
     times:np.ndarray, # `(T,)` evenly spaced dates or numbers
     n:int, # How many
@@ -267,5 +278,6 @@ def continue_times(
     ahead, steps = step * np.arange(1, n + 1), time_steps(times)
     spacing = np.sort(steps)[(len(steps) - 1) // 2] if len(steps) else 1
     if times.dtype.kind == 'O':
-        return _from_seconds(_to_seconds(times[-1:]) + ahead * (spacing / np.timedelta64(1, 's')), times)
+        seconds = ahead * (spacing / np.timedelta64(1, 's'))
+        return _from_seconds(_to_seconds(times[-1:]) + seconds, times)
     return times[-1] + ahead * spacing

@@ -8,11 +8,12 @@ __all__ = ['fill_missing', 'EpochDataset', 'Windows', 'StreamChunks']
 # %% ../../nbs/32_data.windows.ipynb #c3
 import numpy as np
 import torch
+from fastcore.basics import patch
 from torch.utils.data import Dataset
 from ..checks import arg_error, check_int
 from .records import Record
 
-# %% ../../nbs/32_data.windows.ipynb #c7
+# %% ../../nbs/32_data.windows.ipynb #c8
 def fill_missing(
     x:torch.Tensor, # `(…,C,H,W)`, scaled
     fill:float=0., # What takes the place of NaN
@@ -24,7 +25,7 @@ def fill_missing(
     x = x.where(known, torch.as_tensor(fill, dtype=x.dtype))
     return torch.cat([x, known.to(x.dtype)], -3) if mask else x
 
-# %% ../../nbs/32_data.windows.ipynb #c11
+# %% ../../nbs/32_data.windows.ipynb #c12
 class EpochDataset(Dataset):
     "A dataset that draws anew in every `epoch`, its living workers' copies too"
     # workers see it change
@@ -34,9 +35,9 @@ class EpochDataset(Dataset):
     @epoch.setter
     def epoch(self, n): self._epoch.fill_(check_int('epoch', n, 0))
 
-# %% ../../nbs/32_data.windows.ipynb #c12
+# %% ../../nbs/32_data.windows.ipynb #c13
 class Windows(EpochDataset):
-    "Windows of records: `x,y = ds[i]`, the known frames and those to forecast, both `(T,C,H,W)` float32; `x,z,y` with covariates `z`"
+    "Windows of records: `x,y = ds[i]`, known frames and those to forecast, `(T,C,H,W)`"
     def __init__(self,
         records,              # Records, tensors or arrays `(T,C,H,W)`, or one of them
         context:int,          # Known frames
@@ -45,87 +46,91 @@ class Windows(EpochDataset):
         # Frames from the beginning of one window to that of the next
         stride:int=1,
         step:int=1,           # Frames from one frame of a window to the next
-        # `(rows, columns)` of a piece of each window, drawn anew in every `epoch`; all
-        # of it if None
+        # `(rows, columns)` of a piece, drawn anew in every `epoch`; all of it if None
         crop:tuple=None,
         scaling=None,         # From fit_scaling: applied to both parts
-        # What takes the place of NaN in the known frames, after scaling
-        fill:float=0.,
+        fill:float=0.,        # What takes the place of NaN in the known frames, scaled
         mask:bool=False,      # Append channels that say where there is a value?
-        # Share that may be missing; None does not look, which saves reading everything
-        # at first
+        # Share that may be missing; None does not look, and so does not read it all
         max_missing:float=.5,
         seed:int=0,           # Of the crops
-        # From fit_covariates: what is known ahead of all frames, beside them
-        covariates=None,
+        covariates=None,      # From fit_covariates: what is known ahead of all frames
     ):
         super().__init__()
-        one = isinstance(records, (Record, torch.Tensor, np.ndarray))
-        self.records = [
-            r if isinstance(r, Record) else Record(r)
-            for r in ([records] if one else records)]
-        self.context, self.horizon, self.stride, self.step = (
-            check_int(k, v)
-            for k, v in dict(
-                context=context, horizon=horizon, stride=stride, step=step).items())
-        self.scaling, self.fill, self.mask, self.max_missing, self.seed = (
-            scaling, fill, mask, max_missing, check_int('seed', seed, 0))
-        self.covariates = covariates
+        self.records = _as_records(records)
+        self.context = check_int('context', context)
+        self.horizon = check_int('horizon', horizon)
+        self.stride, self.step = check_int('stride', stride), check_int('step', step)
+        self.scaling, self.fill, self.mask = scaling, fill, mask
+        self.max_missing, self.covariates = max_missing, covariates
+        self.seed = check_int('seed', seed, 0)
         self.crop = crop if crop is None else tuple(check_int('crop', n) for n in crop)
         _check_sizes(self.records, self.crop)
-        self.starts,self.left_out = _find_windows(self) # (n,2): record and first frame
-
-    @property
-    # frames from the first to the last of a window
-    def span(self): return (self.context+self.horizon-1)*self.step + 1
-
+        self.starts, self.left_out = _find_windows(self) # (n,2): record and first frame
     def __len__(self): return len(self.starts)
-    def __getitem__(self, i):
-        r,start = self.starts[i]
-        record, frames, place = (
-            self.records[r], slice(start, start + self.span, self.step), self.place(i))
-        x = torch.from_numpy(record.read(frames, *place))
-        if self.scaling is not None: x = self.scaling.at(*place)(x)
-        known, following = (
-            fill_missing(x[: self.context], self.fill, self.mask), x[self.context :])
-        return (
-            (known, following) if self.covariates is None
-            else (known, self.covariates(record, frames, *place), following))
 
-    def place(self, i): # slices of rows and columns
-        "Where window `i` is cut, in this epoch"
-        if self.crop is None: return slice(None),slice(None)
-        rng  = np.random.default_rng([self.seed, self.epoch, i%len(self)])
-        size = self.records[self.starts[i][0]].shape[2:]
-        return tuple(
-            slice(a, a + n)
-            for n, a in ((n, rng.integers(s - n + 1)) for n, s in zip(self.crop, size)))
+# %% ../../nbs/32_data.windows.ipynb #c14
+@patch(as_prop=True)
+def span(self:Windows)->int:
+    "Count the record's frames from the first to the last of a window"
+    return (self.context + self.horizon - 1) * self.step + 1
 
-    def __repr__(self):
-        out = ', '.join(f"{n} that {why}" for why,n in self.left_out.items() if n)
-        return f"Windows({len(self)} of {self.context}+{self.horizon} frames" + (
-            f"; left out: {out})" if out else ')')
+# %% ../../nbs/32_data.windows.ipynb #c15
+@patch
+def place(self:Windows, i): # slices of rows and columns
+    "Where window `i` is cut, in this epoch"
+    if self.crop is None: return slice(None), slice(None)
+    rng = np.random.default_rng([self.seed, self.epoch, i % len(self)])
+    size = self.records[self.starts[i][0]].shape[2:]
+    firsts = (rng.integers(s - n + 1) for n, s in zip(self.crop, size))
+    return tuple(slice(a, a + n) for n, a in zip(self.crop, firsts))
 
-# %% ../../nbs/32_data.windows.ipynb #c13
+# %% ../../nbs/32_data.windows.ipynb #c16
+@patch
+def __getitem__(self:Windows, i):
+    "Window `i`: `x,y`, or `x,z,y` with covariates `z`, all float32"
+    r, start = self.starts[i]
+    record, place = self.records[r], self.place(i)
+    frames = slice(start, start + self.span, self.step)
+    x = torch.from_numpy(record.read(frames, *place))
+    if self.scaling is not None: x = self.scaling.at(*place)(x)
+    known = fill_missing(x[:self.context], self.fill, self.mask)
+    following = x[self.context:]
+    if self.covariates is None: return known, following
+    return known, self.covariates(record, frames, *place), following
+
+@patch
+def __repr__(self:Windows):
+    out = ', '.join(f"{n} that {why}" for why, n in self.left_out.items() if n)
+    size = f"{len(self)} of {self.context}+{self.horizon} frames"
+    return f"Windows({size}; left out: {out})" if out else f"Windows({size})"
+
+# %% ../../nbs/32_data.windows.ipynb #c17
+def _as_records(records):
+    "Make records of tensors and arrays, and a list of one"
+    if isinstance(records, (Record, torch.Tensor, np.ndarray)): records = [records]
+    return [r if isinstance(r, Record) else Record(r) for r in records]
+
 def _check_sizes(
     records:list, # Records
     crop:tuple=None, # As of Windows
 ):
     "Check that windows of all records fit into one batch"
     if not records: raise arg_error('records', 'at least one', 'none')
-    first = records[0]
+    name, size = records[0].name, records[0].shape[1:]
+    text = lambda s: 'x'.join(map(str, s))
     for r in records:
-        if r.shape[1] != first.shape[1] or (
-            crop is None and r.shape[2:] != first.shape[2:]):
+        same = r.shape[1] == size[0] if crop else r.shape[1:] == size
+        if not same:
             raise arg_error(
-                r.name,
-                f"{'x'.join(map(str, first.shape[1:]))} (channels, rows, columns) as "
-                f"{first.name}", 'x'.join(map(str, r.shape[1:])),
+                r.name, f"{text(size)} (channels, rows, columns) as {name}",
+                text(r.shape[1:]),
                 'make the sizes alike, or train on pieces with `crop=(rows,columns)`')
         if crop and any(n > s for n, s in zip(crop, r.shape[2:])):
-            raise arg_error(
-                'crop', f"at most the size of {r.name}, {r.shape[2:]}", crop)
+            what = f"at most the size of {r.name}, {r.shape[2:]}"
+            raise arg_error('crop', what, crop)
 
+# %% ../../nbs/32_data.windows.ipynb #c18
 def _find_windows(
     ds:Windows, # What to cut
 ): # `(n,2)` record and first frame; how many are left out, by reason
@@ -153,17 +158,18 @@ def _find_windows(
         'records', f"enough for one window of {ds.span} frames", lengths,
         'choose a smaller context, horizon or step')
 
+# %% ../../nbs/32_data.windows.ipynb #c19
 def _share_missing(
     record:Record, # A record
     ds:Windows, # How it is cut
 )->np.ndarray: # One for each first frame
-    "The share of pixels that a window lacks, of the known frames or of those to forecast, whichever is larger"
+    "The share of pixels that a window lacks, in the worse of its two parts"
     lost = record.missing()
     lost = (lost-lost.min())/(np.prod(record.shape[1:])-lost.min())
     lost = np.lib.stride_tricks.sliding_window_view(lost, ds.span)[:,::ds.step]
     return np.maximum(lost[:,:ds.context].mean(1), lost[:,ds.context:].mean(1))
 
-# %% ../../nbs/32_data.windows.ipynb #c21
+# %% ../../nbs/32_data.windows.ipynb #c27
 def _deal(
     pieces:list, # How many pieces each record has
     rows:int, # Rows of a batch
@@ -177,9 +183,9 @@ def _deal(
         total[row] += pieces[r]
     return dealt
 
-# %% ../../nbs/32_data.windows.ipynb #c24
+# %% ../../nbs/32_data.windows.ipynb #c30
 class StreamChunks(Dataset):
-    "Pieces of long records, in the order in which rows of batches continue: `x,y = ds[i]`, `y` one frame later than `x`"
+    "Pieces of long records, in the order in which rows of batches continue: `x,y = ds[i]`"
     def __init__(self,
         records:list, # Records, tensors or arrays `(T,C,H,W)`, of one size
         bs:int, # Rows of a batch

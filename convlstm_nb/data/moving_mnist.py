@@ -202,9 +202,9 @@ class MovingMNIST(EpochDataset):
         images,x,_ = draw_motion(self, i)
         return draw_digits(images, np.rint(x).astype(int), self.size)[...,None,:,:]
 
-    def __getitem__(self, i): return tuple(t[0] for t in self.batch([i]))
+    def __getitem__(self, i): return tuple(t[0] for t in self.make_batch([i]))
 
-    def batch(self,
+    def make_batch(self,
         numbers, # Of the sequences
         device=None, # Where the frames shall be; the CPU by default
     ): # The known frames and those to forecast, `(B,T,1,size,size)`

@@ -64,21 +64,21 @@ class _ConvReadout(nn.Sequential):
         width:int, # Channels after the first step; half as many after each further one
         **kwargs, # `device` and `dtype`
     ):
-        steps,read,factors = [],hidden_channels,_prime_factors(patch_size)
-        for factor in factors:
-            steps += [
-                nn.Conv2d(read, width*factor**2, 3, padding=1, **kwargs),
-                nn.PixelShuffle(factor), nn.SiLU()]
-            read,width = width,max(width//2, 1)
-        super().__init__(*steps, nn.Conv2d(read, out_channels, 3, padding=1, **kwargs))
-
-        self.reach = 1 # of the last convolution, in pixels; in the end, in patches
-        for factor in reversed(factors): self.reach = 1 + math.ceil(self.reach/factor)
+        factors = _prime_factors(patch_size)
+        if len(factors) < 2: factors = [1,*factors]
+        widths = [max(width >> i, 1) for i in range(len(factors)-1)] + [out_channels]
+        steps = []
+        for factor,read,made in zip(factors, [hidden_channels,*widths], widths):
+            conv   = nn.Conv2d(read, made*factor**2, 3, padding=1, **kwargs)
+            steps += [conv, nn.PixelShuffle(factor), nn.SiLU()]
+        super().__init__(*steps[:-1])
+        self.reach = 0 # how far a patch looks, in patches
+        for factor in reversed(factors): self.reach = math.ceil(self.reach/factor) + 1
 
     @property
-    def weight(self): return self[-1].weight
+    def weight(self): return self[-2].weight
     @property
-    def bias(self): return self[-1].bias
+    def bias(self): return self[-2].bias
 
 # %% ../../nbs/10_models.forecaster.ipynb #ro2
 def _prime_factors(n):

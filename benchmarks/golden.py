@@ -68,7 +68,7 @@ LAYERS = [
 ]
 FORECASTERS = [
     dict(kind="EncoderForecaster"),
-    dict(kind="EncoderForecaster", readout="last", norm="layer"),
+    dict(kind="EncoderForecaster", read_layers="last", norm="layer"),
     dict(kind="EncoderForecaster", covariates=2, output="identity", residual=True),
     *[dict(kind="NextFrameForecaster", feed=f) for f in (False, True)],
     dict(kind="NextFrameForecaster", covariates=2, recurrent_dropout=0.5),

@@ -8,6 +8,7 @@ __all__ = ['TensorFrames', 'frames_of', 'sequence_dls', 'show_batch', 'show_resu
 # %% ../nbs/40_dataloaders.ipynb #c5
 import numpy as np
 import torch
+from fastcore.basics import chunked
 from plum import dispatch
 from fastai.torch_core import TensorBase
 from fastai.data.core import DataLoaders, TfmdDL
@@ -110,6 +111,18 @@ class _SequenceDL(TfmdDL):
     "A DataLoader of any dataset, of which fastai expects what its own datasets have"
     @property
     def items(self): return _Items(self.dataset)
+
+    def create_batches(self, samps):
+        "Make batches at once if the dataset can, and nothing is done to its items"
+        make = getattr(self.dataset, 'make_batch', None)
+        plain = [*map(type, self.after_item.fs)] == [_TypeFrames]
+        if make is None or self.before_batch.fs or not plain:
+            yield from super().create_batches(samps)
+            return
+        # a worker leaves it to the process that trains to move the batch
+        device = None if self.num_workers else self.device
+        for numbers in chunked(samps, self.bs, self.drop_last):
+            yield tuple(t.as_subclass(TensorFrames) for t in make(numbers, device))
 
 class _SequenceDataLoaders(DataLoaders):
     "DataLoaders of any datasets, to test with and to export without them"

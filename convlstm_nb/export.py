@@ -71,7 +71,7 @@ def _next_step(
         outs, new = model.forecaster(
             None if ahead is None else ahead[:,None], _pairs(state[:n]), steps=1,
             return_all_layers=True)
-        top = torch.cat(outs, 2) if model.readout == 'all' else outs[-1]
+        top = torch.cat(outs, 2) if model.read_layers == 'all' else outs[-1]
         y   = OUTPUTS[model.output](model.make_frames(top, last)[:,0])
         return y, [t.clone() for t in (*(t for pair in new for t in pair), *state[n:])]
     y = OUTPUTS[model.output](model.make_frames(state[n-2][:,None], last)[:,0])

@@ -158,7 +158,7 @@ BAD = {
     ('a height that patches do not divide',     ValueError, 'x', '6x8',                          lambda: to_patches(x[...,:6,:], 4)),
     ('patches of no pixels',                    ValueError, 'patch_size', '0',                   lambda: EncoderForecaster(1, (4,), patch_size=0)),
     ('an unknown output',                       ValueError, 'output', "'tanh'",                  lambda: EncoderForecaster(1, (4,), output='tanh')),
-    ('an unknown read-out',                     ValueError, 'readout', "'first'",                lambda: EncoderForecaster(1, (4,), readout='first')),
+    ('an unknown read-out',                     ValueError, 'readout', "'mlp'",                lambda: EncoderForecaster(1, (4,), readout='mlp')),
     ('a stateful forecaster',                   ValueError, 'stateful', 'True',                  lambda: EncoderForecaster(1, (4,), stateful=True)),
     ('a bidirectional forecaster',              ValueError, 'bidirectional', 'True',             lambda: EncoderForecaster(1, (4,), bidirectional=True)),
     ('no input channels',                       ValueError, 'in_channels', '0',                  lambda: EncoderForecaster(0, (4,))),

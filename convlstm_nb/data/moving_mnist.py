@@ -141,18 +141,19 @@ def bounce(
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c37
 def draw_digits(
-    images,   # `(N,d,d)` digits
-    corners,  # `(N,T,2)` row and column of their upper left corners, integers
+    images,   # `(N,d,d)` digits of one sequence, or `(B,N,d,d)` of several
+    corners,  # `(…,N,T,2)` row and column of their upper left corners, integers
     size:int, # Side of the canvas
-)->np.ndarray: # `(T,size,size)`, of the dtype of `images`
+)->np.ndarray: # `(…,T,size,size)`, of the dtype of `images`
     "Draw digits on a black canvas, combined by maximum"
-    n,T = corners.shape[:2]
-    canvas  = np.zeros((T,size,size), images.dtype)
+    if images.ndim == 3: return draw_digits(images[None], corners[None], size)[0]
+    B,n,T = corners.shape[:3]
+    canvas  = np.zeros((B,T,size,size), images.dtype)
     windows = np.lib.stride_tricks.sliding_window_view(
-        canvas, images.shape[1:], axis=(1, 2), writeable=True)
-    for image,corner in zip(images, corners):
-        at = (np.arange(T), *corner.T)
-        windows[at] = np.maximum(windows[at], image)
+        canvas, images.shape[2:], axis=(2, 3), writeable=True)
+    for image,corner in zip(images.swapaxes(0, 1), corners.swapaxes(0, 1)):
+        at = (np.arange(B)[:,None], np.arange(T), corner[...,0], corner[...,1])
+        windows[at] = np.maximum(windows[at], image[:,None])
     return canvas
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c42
@@ -197,13 +198,20 @@ class MovingMNIST(EpochDataset):
 
     def __len__(self): return self.length
 
-    def _frames(self, i):
+    def _frames(self, i): # (…,T,1,size,size) uint8
         images,x,_ = draw_motion(self, i)
-        return draw_digits(images, np.rint(x).astype(int), self.size)[:,None]
+        return draw_digits(images, np.rint(x).astype(int), self.size)[...,None,:,:]
 
-    def __getitem__(self, i):
-        frames = torch.from_numpy(np.divide(self._frames(i), 255, dtype=np.float32))
-        return frames[:self.context],frames[self.context:]
+    def __getitem__(self, i): return tuple(t[0] for t in self.make_batch([i]))
+
+    def make_batch(self,
+        numbers, # Of the sequences
+        device=None, # Where the frames shall be; the CPU by default
+    ): # The known frames and those to forecast, `(B,T,1,size,size)`
+        "Make several sequences at once, which is faster than one by one"
+        # bytes are moved, and not floats of four
+        frames = torch.from_numpy(self._frames(numbers)).to(device)/255
+        return frames[:,:self.context],frames[:,self.context:]
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c47
 def _check_motion(
@@ -229,9 +237,21 @@ def _check_motion(
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c48
 def draw_motion(
+    ds, # A MovingMNIST
+    i,  # Number of the sequence, or a list of `B` numbers
+): # Images `(N,d,d)`; positions and velocities of their corners, `(N,T,2)`; with a first axis `B` for a list
+    "Draw the digits of a sequence and their way"
+    draws = [_random_numbers(ds, k) for k in (i if np.ndim(i) else [i])]
+    which,start,angle,speed = (np.stack(d) for d in zip(*draws))
+    velocity = np.stack([np.sin(angle), np.cos(angle)], -1)*speed[...,None]
+    drawn = ds.digits[which], *bounce(
+        start, velocity, ds.context + ds.horizon, ds.size - ds.digit_size)
+    return drawn if np.ndim(i) else tuple(d[0] for d in drawn)
+
+def _random_numbers(
     ds,    # A MovingMNIST
     i:int, # Number of the sequence
-): # Images `(N,d,d)`; positions and velocities of their corners, `(N,T,2)`
+): # Digits `(N,)`, start `(N,2)`, angle and speed `(N,)`
     "Draw the random numbers of one sequence: start and direction uniform, speed uniform in `ds.speed`"
     if not -len(ds) <= index(i) < len(ds):
         raise IndexError(f"there are {len(ds)} sequences, and no number {i}")
@@ -242,11 +262,7 @@ def draw_motion(
     n     = ds.n_digits
     which = rng.integers(len(ds.digits), size=n)
     start = rng.uniform(0, ds.size-ds.digit_size, (n,2))
-    angle = rng.uniform(0, 2*np.pi, n)
-    speed = rng.uniform(*ds.speed, n)
-    velocity = np.stack([np.sin(angle), np.cos(angle)], -1)*speed[:,None]
-    return ds.digits[which], *bounce(
-        start, velocity, ds.context + ds.horizon, ds.size - ds.digit_size)
+    return which, start, rng.uniform(0, 2*np.pi, n), rng.uniform(*ds.speed, n)
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c62
 @patch
@@ -263,5 +279,7 @@ def mean_frame(self:MovingMNIST,
 ): # `(1,size,size)` float32
     "Average the frames, known ones and those to forecast"
     n = min(check_int('n', n), len(self))
-    total = sum(self._frames(i).sum(0, dtype=np.int64) for i in range(n))
+    total = sum(
+        self._frames(range(i, min(i+64, n))).sum((0,1), dtype=np.int64)
+        for i in range(0, n, 64))
     return torch.tensor(total/(255*n*(self.context+self.horizon)), dtype=torch.float32)

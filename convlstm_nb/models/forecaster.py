@@ -7,6 +7,7 @@ __all__ = ['OUTPUTS', 'PAPERS', 'to_patches', 'from_patches', 'whole_patches', '
            'NextFrameForecaster', 'pick', 'paper_model']
 
 # %% ../../nbs/10_models.forecaster.ipynb #c3
+import math
 import torch
 from torch import nn
 from fastcore.meta import delegates
@@ -53,6 +54,39 @@ def whole_patches(
 # %% ../../nbs/10_models.forecaster.ipynb #c15
 OUTPUTS = {'sigmoid':torch.sigmoid, 'identity':lambda y: y}
 
+# %% ../../nbs/10_models.forecaster.ipynb #ro1
+class _ConvReadout(nn.Sequential):
+    "Make frames of hidden states by convolutions and PixelShuffle (Shi et al. 2016)"
+    def __init__(self,
+        hidden_channels:int, # Channels that frames are made of
+        out_channels:int, # Channels of a frame
+        patch_size:int, # How many times larger frames are
+        width:int, # Channels after the first step; half as many after each further one
+        **kwargs, # `device` and `dtype`
+    ):
+        factors = _prime_factors(patch_size)
+        if len(factors) < 2: factors = [1,*factors]
+        widths = [max(width >> i, 1) for i in range(len(factors)-1)] + [out_channels]
+        steps = []
+        for factor,read,made in zip(factors, [hidden_channels,*widths], widths):
+            conv   = nn.Conv2d(read, made*factor**2, 3, padding=1, **kwargs)
+            steps += [conv, nn.PixelShuffle(factor), nn.SiLU()]
+        super().__init__(*steps[:-1])
+        self.reach = 0 # how far a patch looks, in patches
+        for factor in reversed(factors): self.reach = math.ceil(self.reach/factor) + 1
+
+    @property
+    def weight(self): return self[-2].weight
+    @property
+    def bias(self): return self[-2].bias
+
+# %% ../../nbs/10_models.forecaster.ipynb #ro2
+def _prime_factors(n):
+    "List the prime factors of `n`, the largest first"
+    for f in range(2, n):
+        if n % f == 0: return [*_prime_factors(n//f), f]
+    return [n]
+
 # %% ../../nbs/10_models.forecaster.ipynb #c17
 class Forecaster(nn.Module):
     "What the forecasters have in common: patches in, frames out"
@@ -64,9 +98,12 @@ class Forecaster(nn.Module):
         hidden_channels:int, # Channels that frames are made of
         covariates:int=0, # Channels that are known ahead
         residual:bool=False, # Forecast the change from the last frame?
+        readout:str='linear', # `'linear'` or `'conv'`
+        width:int=1, # Channels of the first convolution of `'conv'`
         **kwargs, # `device` and `dtype`
     ):
         super().__init__()
+        self.readout = check_choice('readout', readout, ['linear','conv'])
         self.in_channels  = check_int('in_channels', in_channels)
         self.out_channels = check_int('out_channels', out_channels)
         self.patch_size = check_int('patch_size', patch_size)
@@ -82,7 +119,9 @@ class Forecaster(nn.Module):
                 'out_channels',
                 f"at most {in_channels}, the channels of a frame, where "
                 "`residual=True`", out_channels)
-        self.frames = nn.Conv2d(
+        if readout == 'conv': self.frames = _ConvReadout(
+            hidden_channels, self.out_channels, self.patch_size, width, **kwargs)
+        else: self.frames = nn.Conv2d(
             hidden_channels, self.out_channels * self.patch_size**2, 1, **kwargs)
         # no change, at first
         if residual:
@@ -104,7 +143,8 @@ def make_frames(self:Forecaster,
 ): # `(B,T,out_channels,H,W)`
     "Make frames of hidden states"
     y = self.frames(h.flatten(0,1)).unflatten(0, h.shape[:2])
-    y = from_patches(y, self.patch_size)[...,:last.shape[-2],:last.shape[-1]]
+    if self.readout == 'linear': y = from_patches(y, self.patch_size)
+    y = y[...,:last.shape[-2],:last.shape[-1]]
     return y + last[:,None,:self.out_channels] if self.residual else y
 
 # %% ../../nbs/10_models.forecaster.ipynb #c19
@@ -120,18 +160,21 @@ class EncoderForecaster(Forecaster):
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
         out_channels:int|None=None, # Of a forecast frame; by default those of the input
         output:str='sigmoid', # Makes frames of the output: `'sigmoid'` or `'identity'`
-        readout:str='all', # Read `'all'` layers of the forecaster, or the `'last'`
+        # Make frames by a 1×1 convolution, `'linear'`, or by several larger ones, `'conv'`
+        readout:str='linear',
+        read_layers:str='all', # Read `'all'` layers of the forecaster, or the `'last'`
         covariates:int=0, # Channels that are known ahead, such as a map or the hour
         residual:bool=False, # Forecast the change from the last known frame?
         **kwargs
     ):
         hidden = _stack_sizes(hidden_channels, kwargs)
-        check_choice('readout', readout, ['all','last'])
-        read = sum(hidden) if readout=='all' else hidden[-1]
+        check_choice('read_layers', read_layers, ['all','last'])
+        read = sum(hidden) if read_layers=='all' else hidden[-1]
         super().__init__(
             in_channels, in_channels if out_channels is None else out_channels,
-            patch_size, output, read, covariates, residual, **_placement(kwargs))
-        self.hidden_channels,self.readout = hidden,readout
+            patch_size, output, read, covariates, residual,
+            **_readout(readout, hidden, kwargs))
+        self.hidden_channels,self.read_layers = hidden,read_layers
         opts = dict(
             kwargs, kernel_size=kernel_size, hidden_kernel_size=hidden_kernel_size)
         self.encoder = ConvLSTM(
@@ -172,7 +215,7 @@ def read_on(self:EncoderForecaster, x, state, horizon, known=None, ahead=None):
     outs, _ = self.forecaster(
         None if ahead is None else self.patches(ahead), state, steps=horizon,
         return_all_layers=True)
-    h = torch.cat(outs, 2) if self.readout == 'all' else outs[-1]
+    h = torch.cat(outs, 2) if self.read_layers == 'all' else outs[-1]
     return self.make_frames(h, x[:,-1]), state
 
 # %% ../../nbs/10_models.forecaster.ipynb #c20
@@ -191,10 +234,11 @@ def _stack_sizes(hidden_channels, kwargs):
     check_options(kwargs)
     return [check_int('hidden_channels', h) for h in hidden]
 
-def _placement(kwargs):
-    "Find where the parameters are among the options of a cell"
+def _readout(readout, hidden, kwargs):
+    "Gather what the read-out is made by: half as wide as the top layer, on its device"
     check_choice('dtype', kwargs.get('dtype'), [None,*FLOATS])
-    return {k:v for k,v in kwargs.items() if k in ('device','dtype')}
+    shared = {k:v for k,v in kwargs.items() if k in ('device','dtype')}
+    return dict(readout=readout, width=max(hidden[-1]//2, 1), **shared)
 
 @patch
 def check(self:Forecaster, x, horizon):
@@ -256,7 +300,8 @@ def start_from_mean(self:Forecaster,
             raise arg_error(
                 'mean', "from 0 to 1 where `output='sigmoid'`", mean.tolist())
         mean = torch.logit(mean, eps=1e-4)
-    self.frames.bias.copy_(mean.repeat_interleave(self.patch_size**2))
+    bias = self.frames.bias
+    bias.copy_(mean.repeat_interleave(len(bias)//self.out_channels))
     return self
 
 # %% ../../nbs/10_models.forecaster.ipynb #c39
@@ -271,6 +316,8 @@ class NextFrameForecaster(Forecaster):
         hidden_kernel_size=None, # Side of the state-to-state kernels; by default the same
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
         output:str='sigmoid', # Makes frames of the output: `'sigmoid'` or `'identity'`
+        # Make frames by a 1×1 convolution, `'linear'`, or by several larger ones, `'conv'`
+        readout:str='linear',
         covariates:int=0, # Channels that are known ahead, such as a map or the hour
         residual:bool=False, # Forecast the change from the frame before?
         **kwargs
@@ -278,7 +325,7 @@ class NextFrameForecaster(Forecaster):
         hidden = _stack_sizes(hidden_channels, kwargs)
         super().__init__(
             in_channels, in_channels, patch_size, output, hidden[-1], covariates,
-            residual, **_placement(kwargs))
+            residual, **_readout(readout, hidden, kwargs))
         self.hidden_channels = hidden
         self.stack = ConvLSTM(
             (in_channels + covariates) * patch_size**2, hidden, kernel_size,
@@ -400,7 +447,7 @@ PAPERS = {
     'shi2015-3layer-1x1': dict(
         hidden_channels=[128, 64, 64], kernel_size=9, hidden_kernel_size=1),
     'shi2015-fclstm': dict(
-        hidden_channels=[2048, 2048], kernel_size=1, patch_size=64, readout='last'),
+        hidden_channels=[2048, 2048], kernel_size=1, patch_size=64, read_layers='last'),
     'shi2015-radar': dict(hidden_channels=[64, 64], kernel_size=3, patch_size=2),
     'openstl-convlstm': dict(
         model=NextFrameForecaster, hidden_channels=[128] * 4, kernel_size=5,

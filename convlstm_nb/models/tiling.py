@@ -64,13 +64,14 @@ def receptive_field(
 def _patches(model, stack, context, horizon, axis):
     "The same in patches, along one axis"
     at,two = [-math.inf]*stack.num_layers,isinstance(model, EncoderForecaster)
+    read = model.frames.reach if model.readout == 'conv' else 0
     for _ in range(context): at = _spread(stack, at, 0, axis)
     if not two:
         # which reads its own forecast
-        for _ in range(horizon-1): at = _spread(stack, at, at[-1], axis)
-        return at[-1]
+        for _ in range(horizon-1): at = _spread(stack, at, at[-1]+read, axis)
+        return at[-1]+read
     for _ in range(horizon): at = _spread(model.forecaster, at, -math.inf, axis)
-    return max(at) if model.readout=='all' else at[-1]
+    return read + (max(at) if model.read_layers=='all' else at[-1])
 
 # %% ../../nbs/14_models.tiling.ipynb #c15
 def _tile_spans(

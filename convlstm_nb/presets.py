@@ -47,7 +47,7 @@ _PAPER_DATA = DigitsData(Motion(pool=500))
 _PAPER_TRAIN = TrainOptions(
     epochs=200, lr=1e-3, schedule='constant', optimizer='rmsprop', patience=10)
 _SMALL_DATA = DigitsData(valid=200, test=500, fresh=True)
-_SMALL_MODEL = dict(patch_size=4, norm='layer')
+_SMALL_MODEL = dict(patch_size=4, norm='layer', readout='conv')
 _FILE_MODEL = dict(kernel_size=3, patch_size=4)
 
 PRESETS = {

@@ -7,7 +7,7 @@ __all__ = ['OUTPUTS', 'PAPERS', 'to_patches', 'from_patches', 'whole_patches', '
            'NextFrameForecaster', 'pick', 'paper_model']
 
 # %% ../../nbs/10_models.forecaster.ipynb #c3
-import math
+from functools import partial
 import torch
 from torch import nn
 from fastcore.meta import delegates
@@ -56,36 +56,22 @@ OUTPUTS = {'sigmoid':torch.sigmoid, 'identity':lambda y: y}
 
 # %% ../../nbs/10_models.forecaster.ipynb #ro1
 class _ConvReadout(nn.Sequential):
-    "Make frames of hidden states by convolutions and PixelShuffle (Shi et al. 2016)"
+    "Make patches of hidden states by two convolutions"
+    reach = 2 # how far a patch looks, in patches
     def __init__(self,
-        hidden_channels:int, # Channels that frames are made of
-        out_channels:int, # Channels of a frame
-        patch_size:int, # How many times larger frames are
-        width:int, # Channels after the first step; half as many after each further one
+        hidden_channels:int, # Channels that patches are made of
+        out_channels:int, # Channels of a patch
+        width:int, # Channels between the convolutions
         **kwargs, # `device` and `dtype`
     ):
-        factors = _prime_factors(patch_size)
-        if len(factors) < 2: factors = [1,*factors]
-        widths = [max(width >> i, 1) for i in range(len(factors)-1)] + [out_channels]
-        steps = []
-        for factor,read,made in zip(factors, [hidden_channels,*widths], widths):
-            conv   = nn.Conv2d(read, made*factor**2, 3, padding=1, **kwargs)
-            steps += [conv, nn.PixelShuffle(factor), nn.SiLU()]
-        super().__init__(*steps[:-1])
-        self.reach = 0 # how far a patch looks, in patches
-        for factor in reversed(factors): self.reach = math.ceil(self.reach/factor) + 1
+        conv = partial(nn.Conv2d, kernel_size=3, padding=1, **kwargs)
+        super().__init__(
+            conv(hidden_channels, width), nn.SiLU(), conv(width, out_channels))
 
     @property
-    def weight(self): return self[-2].weight
+    def weight(self): return self[-1].weight
     @property
-    def bias(self): return self[-2].bias
-
-# %% ../../nbs/10_models.forecaster.ipynb #ro2
-def _prime_factors(n):
-    "List the prime factors of `n`, the largest first"
-    for f in range(2, n):
-        if n % f == 0: return [*_prime_factors(n//f), f]
-    return [n]
+    def bias(self): return self[-1].bias
 
 # %% ../../nbs/10_models.forecaster.ipynb #c17
 class Forecaster(nn.Module):
@@ -99,7 +85,7 @@ class Forecaster(nn.Module):
         covariates:int=0, # Channels that are known ahead
         residual:bool=False, # Forecast the change from the last frame?
         readout:str='linear', # `'linear'` or `'conv'`
-        width:int=1, # Channels of the first convolution of `'conv'`
+        width:int=1, # Channels between the two convolutions of `'conv'`
         **kwargs, # `device` and `dtype`
     ):
         super().__init__()
@@ -119,10 +105,10 @@ class Forecaster(nn.Module):
                 'out_channels',
                 f"at most {in_channels}, the channels of a frame, where "
                 "`residual=True`", out_channels)
-        if readout == 'conv': self.frames = _ConvReadout(
-            hidden_channels, self.out_channels, self.patch_size, width, **kwargs)
-        else: self.frames = nn.Conv2d(
-            hidden_channels, self.out_channels * self.patch_size**2, 1, **kwargs)
+        made = self.out_channels * self.patch_size**2
+        self.frames = (
+            _ConvReadout(hidden_channels, made, width, **kwargs) if readout == 'conv'
+            else nn.Conv2d(hidden_channels, made, 1, **kwargs))
         # no change, at first
         if residual:
             nn.init.zeros_(self.frames.weight)
@@ -143,8 +129,7 @@ def make_frames(self:Forecaster,
 ): # `(B,T,out_channels,H,W)`
     "Make frames of hidden states"
     y = self.frames(h.flatten(0,1)).unflatten(0, h.shape[:2])
-    if self.readout == 'linear': y = from_patches(y, self.patch_size)
-    y = y[...,:last.shape[-2],:last.shape[-1]]
+    y = from_patches(y, self.patch_size)[...,:last.shape[-2],:last.shape[-1]]
     return y + last[:,None,:self.out_channels] if self.residual else y
 
 # %% ../../nbs/10_models.forecaster.ipynb #c19
@@ -160,7 +145,7 @@ class EncoderForecaster(Forecaster):
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
         out_channels:int|None=None, # Of a forecast frame; by default those of the input
         output:str='sigmoid', # Makes frames of the output: `'sigmoid'` or `'identity'`
-        # Make frames by a 1×1 convolution, `'linear'`, or by several larger ones, `'conv'`
+        # Make frames by a 1×1 convolution, `'linear'`, or by two of 3×3, `'conv'`
         readout:str='linear',
         read_layers:str='all', # Read `'all'` layers of the forecaster, or the `'last'`
         covariates:int=0, # Channels that are known ahead, such as a map or the hour
@@ -235,10 +220,10 @@ def _stack_sizes(hidden_channels, kwargs):
     return [check_int('hidden_channels', h) for h in hidden]
 
 def _readout(readout, hidden, kwargs):
-    "Gather what the read-out is made by: half as wide as the top layer, on its device"
+    "Gather what the read-out is made by: twice as wide as the top layer, on its device"
     check_choice('dtype', kwargs.get('dtype'), [None,*FLOATS])
     shared = {k:v for k,v in kwargs.items() if k in ('device','dtype')}
-    return dict(readout=readout, width=max(hidden[-1]//2, 1), **shared)
+    return dict(readout=readout, width=2*hidden[-1], **shared)
 
 @patch
 def check(self:Forecaster, x, horizon):
@@ -300,8 +285,7 @@ def start_from_mean(self:Forecaster,
             raise arg_error(
                 'mean', "from 0 to 1 where `output='sigmoid'`", mean.tolist())
         mean = torch.logit(mean, eps=1e-4)
-    bias = self.frames.bias
-    bias.copy_(mean.repeat_interleave(len(bias)//self.out_channels))
+    self.frames.bias.copy_(mean.repeat_interleave(self.patch_size**2))
     return self
 
 # %% ../../nbs/10_models.forecaster.ipynb #c39
@@ -316,7 +300,7 @@ class NextFrameForecaster(Forecaster):
         hidden_kernel_size=None, # Side of the state-to-state kernels; by default the same
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
         output:str='sigmoid', # Makes frames of the output: `'sigmoid'` or `'identity'`
-        # Make frames by a 1×1 convolution, `'linear'`, or by several larger ones, `'conv'`
+        # Make frames by a 1×1 convolution, `'linear'`, or by two of 3×3, `'conv'`
         readout:str='linear',
         covariates:int=0, # Channels that are known ahead, such as a map or the hour
         residual:bool=False, # Forecast the change from the frame before?

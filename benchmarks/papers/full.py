@@ -60,7 +60,9 @@ def measure(s, seed, minutes, session=None, sequences=None):
     run.mkdir(parents=True, exist_ok=True)
     for path in large(run): join(path)
     args = s['preset'], s['train'], str(run), seed, minutes, sequences
-    code = f"import sys; sys.path[:0] = {sys.path[:2]}; import full; full.start(*{args})"
+    code = (
+        f"import sys; sys.path[:0] = {sys.path[:2]}\n"
+        f"import full; full.start(*{args})")
     with subprocess.Popen([sys.executable, '-c', code]) as training:
         try: code = training.wait(session and 60*session)
         except subprocess.TimeoutExpired:

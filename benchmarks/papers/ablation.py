@@ -1,5 +1,6 @@
 """It always learns: the recipe of the preset `quick`, each ingredient taken away,
-all of them, and then some given back"""
+all of them, and then some given back; with the paper's read-out, and with the preset's
+own"""
 import math
 from functools import partial
 import torch
@@ -18,8 +19,14 @@ QUICK   = PRESETS['quick']
 # fresh ones in each epoch, so nine epochs of 800 are three of 2,400
 MOTION  = dict(size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=(1, 2))
 DATA    = dict(motion=MOTION, train=800, valid=200, test=500, fresh=True)
+def quick_model(readout):
+    "The preset's model with a read-out"
+    args = {k: v for k, v in QUICK.model['args'].items() if k != 'readout'}
+    if readout != 'linear': args['readout'] = readout
+    return QUICK.model | dict(args=args)
+
 SHIPPED = dict(
-    data=DATA, model=QUICK.model, bs=QUICK.train.bs, mean_start=True,
+    data=DATA, model=quick_model('linear'), bs=QUICK.train.bs, mean_start=True,
     forget_bias=1.0, init='xavier and orthogonal', loss='bce', schedule='one_cycle',
     lr=1e-2, clip=1.0, norm='layer', optimizer='fastai', epochs=9)
 PLAIN = dict(
@@ -30,10 +37,11 @@ def without(**changed): return SHIPPED | changed
 
 ROWS = {
     'shipped':        (SHIPPED, 5),
+    'conv-readout':   (without(model=quick_model('conv')), 5),
     'plain':          (without(**PLAIN), 5),
     'no-mean-start':  (without(mean_start=False), 3),
-    'no-forget-bias': (without(forget_bias=0.), 3),
-    'torch-init':     (without(init='torch'), 3),
+    'no-forget-bias': (without(forget_bias=0.), 5),
+    'torch-init':     (without(init='torch'), 5),
     'mse':            (without(loss='mse'), 3),
     'mse-summed':     (without(loss='mse summed'), 3),
     'constant-lr':    (without(schedule='constant'), 3),

@@ -899,7 +899,7 @@ OWN_ASKS = (
             ('stride', -1), ('test_stride', 0), ('test_stride', 10**30),
             ('test_stride', 'x'), ('period', 10**9), ('period', 'x'), ('path', None),
             ('path', ['x']), ('fill', 'x'), ('fill', [{}]), ('fill', [10**400]),
-            ('covariates', ['os.system']), ('covariates', [1]), ('covariates', 'hour'),
+            ('covariates', ['os.system']), ('covariates', [1]), ('covariates', 'sunshine'),
             ('thresholds', 'x'), ('thresholds', [{}]), ('thresholds', [10**400]),
             ('thresholds', [*range(10**5)]))]
     + [

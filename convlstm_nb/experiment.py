@@ -42,7 +42,10 @@ def file_records(
     "Open a file as `data` says"
     path  = data.path if path is None else path
     names = None if Path(path).suffix.lower()=='.npy' else variables or data.variables
-    how   = dict(axes=axes or data.axes, select=data.select)
+    own   = path == data.path # another one may hold what was selected
+    how   = dict(
+        axes=axes or data.axes, select=data.select,
+        missing_dims='raise' if own else 'ignore')
     ahead = [n for n in data.covariates if n not in CYCLES]
     records = open_records(path, names, fill=data.fill, **how)
     if data.scaling in ('log', 'dbz'): records = rain_records(records, data.units)
@@ -231,7 +234,7 @@ def score(
         model, self.parts['test'], self.parts['train'], period=self.data.period,
         thresholds=self.data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #unchanged0
+# %% ../nbs/52_experiment.ipynb #c42
 def _check_unchanged(
     now:FileExperiment, # On the file as it is
     config:dict, # Of the run
@@ -262,7 +265,7 @@ def _warn_of_trained(
             f"by {'; '.join(parts.get('valid', []))}, which are scored too; without `--data` "
             "its test part alone is scored", stacklevel=4)
 
-# %% ../nbs/52_experiment.ipynb #c42
+# %% ../nbs/52_experiment.ipynb #c43
 @patch
 def evaluate(
     self:FileExperiment,
@@ -289,7 +292,7 @@ def evaluate(
     return score_windows(
         model, windows, period=data.period, thresholds=data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #c46
+# %% ../nbs/52_experiment.ipynb #c47
 def _check_record(
     record, # Record to forecast from
     config:dict, # As from load_config
@@ -312,7 +315,7 @@ def _check_record(
             f"{record.name} has a frame every {step:g} s, the model was trained with "
             f"{config['spacing']:g} s", stacklevel=3)
 
-# %% ../nbs/52_experiment.ipynb #turned0
+# %% ../nbs/52_experiment.ipynb #c48
 @patch
 def turned(
     self:FileExperiment,
@@ -337,7 +340,7 @@ def turned(
                     "train with `per='channel'` for another place")
     return record.flipped(*turn), turn
 
-# %% ../nbs/52_experiment.ipynb #c47
+# %% ../nbs/52_experiment.ipynb #c49
 @patch
 def predict(
     self:FileExperiment,
@@ -365,7 +368,7 @@ def predict(
         write_frames(out, torch.stack(ys), layout, force)
     return tuple(torch.stack(ys).squeeze(0).shape)
 
-# %% ../nbs/52_experiment.ipynb #c48
+# %% ../nbs/52_experiment.ipynb #c50
 @patch
 def _forecast(
     self:FileExperiment,
@@ -393,7 +396,7 @@ def _forecast(
     y = torch.where(x.isnan().all(0), torch.nan, y)
     return y.flip([i for i, on in zip((-2, -1), turn) if on]) # as in the file
 
-# %% ../nbs/52_experiment.ipynb #c62
+# %% ../nbs/52_experiment.ipynb #c73
 # of frames from 0 to 1
 _DIGIT_SCORES = {k: SCORES[k] for k in ('mse','mae','bce')} | image_scores(1)
 
@@ -418,7 +421,7 @@ class DigitsExperiment(Experiment):
         fns = dict(model=partial(forecast, model), **baselines)
         return score_forecasts(fns, _batches(self.parts['test']), _DIGIT_SCORES)
 
-# %% ../nbs/52_experiment.ipynb #c63
+# %% ../nbs/52_experiment.ipynb #c74
 @patch
 def evaluate(
     self:DigitsExperiment,
@@ -440,7 +443,7 @@ def evaluate(
     fns = dict(model=partial(forecast, model), black=black, persistence=persistence)
     return score_forecasts(fns, zip(*(w.split(50) for w in pairs)), _DIGIT_SCORES)
 
-# %% ../nbs/52_experiment.ipynb #c64
+# %% ../nbs/52_experiment.ipynb #c75
 def _cut_windows(
     x, # `(B,T,C,H,W)`
     context:int, # Input frames
@@ -471,7 +474,7 @@ def _read_fractions(
             f"{x.min():.3g} to {x.max():.3g}", 'scale them first')
     return x,layout
 
-# %% ../nbs/52_experiment.ipynb #c65
+# %% ../nbs/52_experiment.ipynb #c76
 @patch
 def predict(
     self:DigitsExperiment,
@@ -490,7 +493,7 @@ def predict(
     y = forecast(model, x, check_int('horizon', horizon))
     return write_frames(out, y, layout, force)
 
-# %% ../nbs/52_experiment.ipynb #c66
+# %% ../nbs/52_experiment.ipynb #c77
 def make_experiment(
     config:dict, # With `data`: of a preset, or `config.json` of a run
     path=CONFIG, # The file that says it, for errors

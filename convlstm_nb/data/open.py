@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from ..checks import arg_error
+from ..checks import arg_error, check_choice
 from convlstm_nb.data.files import (
     check_chunks, check_extent, check_regular, disk_bytes, is_store, open_dataset,
     reading)
@@ -105,22 +105,28 @@ def _labels(ds, dim):
 def _chosen(
     ds:xr.Dataset, # Of a file
     select, # `{dimension: label}`, or as a text: 'expver=1,level=500'
+    missing_dims:str='raise', # As of open_records
+    name:str='', # What messages call the file
 )->dict: # `{dimension: number}`
     "Find what the user chooses along other axes"
     if isinstance(select, str):
         select = dict(p.partition('=')[::2] for p in select.split(','))
-    out = {}
+    out, what = {}, f'{name}: select' if name else 'select'
     for dim, wanted in (select or {}).items():
         here = ds.variables.get(dim)
-        if here is not None and here.ndim == 0 and str(wanted) in (str(here.item()), f'{here.item():g}'): continue
+        if here is not None and here.ndim == 0: # the file was cut there
+            one = here.item()
+            if str(wanted) in (str(one), f'{one:g}' if here.dtype.kind in 'iuf' else ''): continue
+            raise arg_error(what, f"{one} along {dim}, where the file was cut", wanted)
         if dim not in ds.dims:
-            raise arg_error('select', f"along {', '.join(map(str, ds.dims))}", repr(dim))
+            if missing_dims == 'ignore': continue
+            raise arg_error(what, f"along {', '.join(map(str, ds.dims))}", repr(dim))
         labels = pd.Index(_labels(ds, dim))
         try: [out[dim]] = labels.get_indexer(pd.Index([wanted]).astype(labels.dtype))
         except (TypeError, ValueError): out[dim] = -1
         if out[dim] < 0:
             raise arg_error(
-                'select', f"one of {', '.join(map(str, labels[:20]))} along {dim}", wanted)
+                what, f"one of {', '.join(map(str, labels[:20]))} along {dim}", wanted)
     return {dim: int(i) for dim, i in out.items()}
 
 # %% ../../nbs/36_data.open.ipynb #c13
@@ -320,6 +326,7 @@ def dataset_records(
     variables=None, # Variables that become channels; the only one there is if None
     axes:str=None, # As of open_records
     select=None, # As of open_records
+    missing_dims:str='raise', # As of open_records
     path=None, # The file
     name:str='dataset', # What messages call it
     least:int=3, # Axes that a variable has
@@ -328,7 +335,9 @@ def dataset_records(
     "Make records of an xarray Dataset"
     with reading(path): ds = _dataset(source)
     variables = _choose_variables(ds, variables, name, least)
-    at = _chosen(ds, select)
+    if missing_dims == 'ignore' and axes and len(axes) == ds[variables[0]].ndim:
+        select = None # the axes are those that are left when it is done
+    at = _chosen(ds, select, missing_dims, name)
     rest = ds.isel(at)
     if axes is None: each = [_named_axes(rest, v, name) for v in variables]
     else: each = [
@@ -517,6 +526,9 @@ def open_records(
     axes:str=None,
     # What to read along another axis: `{'level': 500}`, or 'expver=1,level=500'
     select=None,
+    # Where a file lacks an axis of `select`: 'raise' an error, or 'ignore' it, as in
+    # files that hold what was selected
+    missing_dims:str='raise',
     # A number, or several, that stand for a missing pixel, beside those that the file
     # names
     fill=(),
@@ -528,7 +540,8 @@ def open_records(
     "Open data of any format; frames are read when they are asked for"
     kwargs = dict(
         fill=tuple(np.atleast_1d(fill).tolist()), valid=valid, scale=scale,
-        offset=offset, select=select)
+        offset=offset, select=select,
+        missing_dims=check_choice('missing_dims', missing_dims, ['raise', 'ignore']))
     found = _open_memory(path, variables, axes, **kwargs)
     if found is not None: return found
     files = find_files(path)

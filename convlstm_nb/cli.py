@@ -296,7 +296,7 @@ def _left_out(
     ssim = [scores['model'][k] for k in names if k.startswith('ssim')]
     if 'climatology' not in scores and 'no_climatology' in config:
         why = NO_CLIMATOLOGY.get(
-            config['no_climatology'],
+            str(config['no_climatology']),
             'it belongs to the file of the training, as the mean does')
         out = f"No climatology: {why}.\n"
     if not any(k.startswith('psnr') for k in names):

@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from torch.utils.data import DataLoader
 from .baselines import no_climatology
 from .checkpoint import CONFIG
-from .checks import check_bool, arg_error, check_int
+from .checks import arg_error, check_int
 from .data.covariates import (
     CYCLES, Covariates, covariates_ahead, fit_covariates, known_part, with_covariates)
 from .data.formats import read_frames, write_frames
@@ -29,7 +29,7 @@ from .data.windows import Windows
 from .learner import ForecastMetric, channels, forecast
 from .metrics import (
     SCORES, black, image_scores, persistence, score_forecasts, trivial_forecasts)
-from .options import FileData, config_errors, data_options
+from .options import FileData, config_errors, data_of
 from .scoring import file_scores, model_in_units, score_windows
 
 # %% ../nbs/52_experiment.ipynb #c16
@@ -131,7 +131,59 @@ def _grid(
         if along: out[key] = [str(along[0].name), *along[0].values[[0, -1]].tolist()]
     return out
 
-# %% ../nbs/52_experiment.ipynb #c35
+# %% ../nbs/52_experiment.ipynb #c36
+def _is_number(v): return isinstance(v, (int, float)) and not isinstance(v, bool)
+
+def _is_dict_of(fits): return lambda d: isinstance(d, dict) and all(map(fits, d.values()))
+
+def _is_list_of(fits): return lambda vs: isinstance(vs, list) and all(map(fits, vs))
+
+def _is_text(v): return isinstance(v, str)
+
+def _of_parts(fits): # of each part
+    return lambda d: _is_dict_of(fits)(d) and set(d) == {'train', 'valid', 'test'}
+
+def _is_axis(v): # a name, the first and the last place
+    fits = isinstance(v, list) and len(v) == 3 and _is_text(v[0])
+    return fits and all(map(_is_number, v[1:]))
+
+# %% ../nbs/52_experiment.ipynb #c37
+_FACTS = dict( # What each must be, and whether a value is that
+    spacing=('a number', _is_number),
+    mask=('True or False', lambda v: isinstance(v, bool)),
+    variables=('names and units', lambda v: v != {} and _is_dict_of(_is_text)(v)),
+    grid=('a name and two numbers for rows and columns', _is_dict_of(_is_axis)),
+    parts=('texts for train, valid and test', _of_parts(_is_list_of(_is_text))),
+    checksums=('a number for train, valid and test', _of_parts(_is_number)),
+    no_climatology=('a word or null', lambda v: v is None or _is_text(v)))
+
+_LATER_FACTS = 'grid', 'parts', 'checksums', 'no_climatology' # not in the first runs
+
+def _check_facts(
+    config:dict, # Of a run on a file
+):
+    "Raise an error that names a fact that is missing or no fact"
+    for k,(what,fits) in _FACTS.items():
+        if k not in config and k in _LATER_FACTS: continue
+        if not fits(config.get(k)):
+            raise arg_error(k, what, repr(config[k])[:80] if k in config else 'nothing')
+
+# %% ../nbs/52_experiment.ipynb #c38
+def _trained_covariates(
+    facts:dict, # Of `config.json`; None without covariates
+    data:FileData, # Whose covariates they are
+)->Covariates: # None without covariates
+    "Read covariates, and check that they are those of the data"
+    found = None if facts is None else Covariates.from_dict(facts)
+    cycles = [n for n in data.covariates if n in CYCLES]
+    maps   = len(data.covariates) - len(cycles)
+    same   = (maps, cycles) == (
+        (0, []) if found is None else (len(found.scalings), found.cycles))
+    if not same:
+        raise ValueError(f"`data` names {', '.join(data.covariates) or 'none'}, not these")
+    return found
+
+# %% ../nbs/52_experiment.ipynb #c39
 class Experiment:
     "The data of a run, and what follows from them"
     to_units = metrics = None # Scaled values to units; scores to watch while training
@@ -141,7 +193,7 @@ class Experiment:
         path=CONFIG, # The file that says it, for errors
     ):
         self.config,self.path = config,path
-        with config_errors(path): self.data = data_options(config.get('data', {}))
+        with config_errors(path): self.data = data_of(config)
 
     def model_args(self,
         dls, # DataLoaders of the parts
@@ -153,26 +205,21 @@ class Experiment:
         "Describe the data for `config.json`"
         return {}
 
-# %% ../nbs/52_experiment.ipynb #c36
+# %% ../nbs/52_experiment.ipynb #c40
 class FileExperiment(Experiment):
     "Training, scores and forecasts on a file of yours: `data` is FileData"
     @cached_property
     def trained(self):
         "`data`, `scaling`, `mask` and `covariates` that a model was trained with"
-        config = self.config
-        with config_errors(self.path, 'the config of a run on a file'):
-            if not isinstance(config['spacing'], (int, float)):
-                raise arg_error('spacing', 'a number', config['spacing'])
-            if not all(isinstance(u, str) for u in config['variables'].values()):
-                raise arg_error('variables', 'names and units', config['variables'])
-            for name, *ends in config.get('grid', {}).values():
-                if not all(isinstance(e, (int, float)) for e in ends) or len(ends) != 2:
-                    raise arg_error('grid', 'a name and two numbers', [name, *ends])
-            ahead = config.get('covariates')
-            return dict(
-                data=self.data, scaling=Scaling.from_dict(config['scaling']),
-                mask=check_bool('mask', config['mask']),
-                covariates=None if ahead is None else Covariates.from_dict(ahead))
+        config, says = self.config, 'the config of a run on a file'
+        with config_errors(self.path, says):
+            _check_facts(config)
+            with config_errors('scaling', 'the scaling of a run'):
+                scaling = Scaling.from_dict(config['scaling'])
+            with config_errors('covariates', 'those of a run'):
+                covariates = _trained_covariates(config.get('covariates'), self.data)
+        return dict(
+            data=self.data, scaling=scaling, mask=config['mask'], covariates=covariates)
 
     @cached_property
     def parts(self):
@@ -182,14 +229,14 @@ class FileExperiment(Experiment):
             raise arg_error('data', want, 'nothing', 'pass `--data FILE`')
         return file_windows(self.data)
 
-# %% ../nbs/52_experiment.ipynb #c37
+# %% ../nbs/52_experiment.ipynb #c41
 @patch(as_prop=True)
 def to_units(self:FileExperiment):
     "From scaled frames to the units of the file; None if those differ by pixel"
     scaling = self.parts['valid'].scaling
     return scaling.inverse if scaling.shift.shape[1:]==(1,1) else None
 
-# %% ../nbs/52_experiment.ipynb #c38
+# %% ../nbs/52_experiment.ipynb #c42
 @patch(as_prop=True)
 def metrics(self:FileExperiment):
     "The scores to watch while training, in the units of the file"
@@ -199,7 +246,7 @@ def metrics(self:FileExperiment):
         ForecastMetric(k, s, self.to_units) for k, s in scores.items()
         if k.startswith(('rmse', 'csi'))]
 
-# %% ../nbs/52_experiment.ipynb #c39
+# %% ../nbs/52_experiment.ipynb #c43
 @patch
 def model_args(
     self:FileExperiment,
@@ -208,7 +255,7 @@ def model_args(
     "Arguments of the model that follow from the data"
     return channels(dls)
 
-# %% ../nbs/52_experiment.ipynb #c40
+# %% ../nbs/52_experiment.ipynb #c44
 @patch
 def facts(self:FileExperiment)->dict:
     "Describe the data for `config.json`"
@@ -223,7 +270,7 @@ def facts(self:FileExperiment)->dict:
         grid=_grid(first), parts={k: _describe(w) for k, w in self.parts.items()},
         checksums={k: _checksum(w) for k, w in self.parts.items()})
 
-# %% ../nbs/52_experiment.ipynb #c41
+# %% ../nbs/52_experiment.ipynb #c45
 @patch
 def score(
     self:FileExperiment,
@@ -234,7 +281,7 @@ def score(
         model, self.parts['test'], self.parts['train'], period=self.data.period,
         thresholds=self.data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #c42
+# %% ../nbs/52_experiment.ipynb #c46
 def _check_unchanged(
     now:FileExperiment, # On the file as it is
     config:dict, # Of the run
@@ -265,7 +312,7 @@ def _warn_of_trained(
             f"by {'; '.join(parts.get('valid', []))}, which are scored too; without `--data` "
             "its test part alone is scored", stacklevel=4)
 
-# %% ../nbs/52_experiment.ipynb #c43
+# %% ../nbs/52_experiment.ipynb #c47
 @patch
 def evaluate(
     self:FileExperiment,
@@ -279,6 +326,8 @@ def evaluate(
     data   = scaled.pop('data')
     if path is None:
         same = FileExperiment(dict(data=data))
+        with config_errors(self.path, 'a config by which the data can be read'):
+            same.parts
         _check_unchanged(same, self.config)
         for w in same.parts.values(): vars(w).update(scaled)
         return same.score(model)
@@ -292,7 +341,7 @@ def evaluate(
     return score_windows(
         model, windows, period=data.period, thresholds=data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #c47
+# %% ../nbs/52_experiment.ipynb #c51
 def _check_record(
     record, # Record to forecast from
     config:dict, # As from load_config
@@ -315,7 +364,7 @@ def _check_record(
             f"{record.name} has a frame every {step:g} s, the model was trained with "
             f"{config['spacing']:g} s", stacklevel=3)
 
-# %% ../nbs/52_experiment.ipynb #c48
+# %% ../nbs/52_experiment.ipynb #c52
 @patch
 def turned(
     self:FileExperiment,
@@ -340,7 +389,7 @@ def turned(
                     "train with `per='channel'` for another place")
     return record.flipped(*turn), turn
 
-# %% ../nbs/52_experiment.ipynb #c49
+# %% ../nbs/52_experiment.ipynb #c53
 @patch
 def predict(
     self:FileExperiment,
@@ -368,7 +417,7 @@ def predict(
         write_frames(out, torch.stack(ys), layout, force)
     return tuple(torch.stack(ys).squeeze(0).shape)
 
-# %% ../nbs/52_experiment.ipynb #c50
+# %% ../nbs/52_experiment.ipynb #c54
 @patch
 def _forecast(
     self:FileExperiment,
@@ -396,7 +445,7 @@ def _forecast(
     y = torch.where(x.isnan().all(0), torch.nan, y)
     return y.flip([i for i, on in zip((-2, -1), turn) if on]) # as in the file
 
-# %% ../nbs/52_experiment.ipynb #c73
+# %% ../nbs/52_experiment.ipynb #c77
 # of frames from 0 to 1
 _DIGIT_SCORES = {k: SCORES[k] for k in ('mse','mae','bce')} | image_scores(1)
 
@@ -421,7 +470,7 @@ class DigitsExperiment(Experiment):
         fns = dict(model=partial(forecast, model), **baselines)
         return score_forecasts(fns, _batches(self.parts['test']), _DIGIT_SCORES)
 
-# %% ../nbs/52_experiment.ipynb #c74
+# %% ../nbs/52_experiment.ipynb #c78
 @patch
 def evaluate(
     self:DigitsExperiment,
@@ -434,7 +483,7 @@ def evaluate(
     if path is None:
         if not {'data', 'seed'} <= self.config.keys():
             raise arg_error(
-                'run', 'a folder whose config.json says how the data were made',
+                self.path, 'a config that says how the data were made',
                 'one without `data` or `seed`')
         with config_errors(self.path): self.parts
         return self.score(model)
@@ -443,7 +492,7 @@ def evaluate(
     fns = dict(model=partial(forecast, model), black=black, persistence=persistence)
     return score_forecasts(fns, zip(*(w.split(50) for w in pairs)), _DIGIT_SCORES)
 
-# %% ../nbs/52_experiment.ipynb #c75
+# %% ../nbs/52_experiment.ipynb #c79
 def _cut_windows(
     x, # `(B,T,C,H,W)`
     context:int, # Input frames
@@ -474,7 +523,7 @@ def _read_fractions(
             f"{x.min():.3g} to {x.max():.3g}", 'scale them first')
     return x,layout
 
-# %% ../nbs/52_experiment.ipynb #c76
+# %% ../nbs/52_experiment.ipynb #c80
 @patch
 def predict(
     self:DigitsExperiment,
@@ -493,12 +542,12 @@ def predict(
     y = forecast(model, x, check_int('horizon', horizon))
     return write_frames(out, y, layout, force)
 
-# %% ../nbs/52_experiment.ipynb #c77
+# %% ../nbs/52_experiment.ipynb #c81
 def make_experiment(
     config:dict, # With `data`: of a preset, or `config.json` of a run
     path=CONFIG, # The file that says it, for errors
 )->Experiment: # FileExperiment or DigitsExperiment
     "Make the experiment that a config describes"
-    with config_errors(path): data = data_options(config.get('data', {}))
+    with config_errors(path): data = data_of(config)
     return (FileExperiment if isinstance(data, FileData) else DigitsExperiment)(
         config, path)

@@ -234,7 +234,7 @@ def config_errors(
 def data_of(
     config:dict, # `config.json`, or that of a checkpoint
 )->Options: # FileData or DigitsData
-    "Read the data of a run; a model that was saved without them has those of `DigitsData`"
+    "Read the data of a run; `DigitsData()` if it names none"
     if config.get('data') == {}:
         raise arg_error('data', 'a dict with a `path` or a `motion`', {})
     return data_options(config['data']) if 'data' in config else DigitsData()

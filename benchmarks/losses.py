@@ -10,7 +10,7 @@ from convlstm_nb.losses import (
     LossSum)
 from convlstm_nb.metrics import SCORES, persistence, score_forecasts
 from convlstm_nb.models.forecaster import EncoderForecaster
-from convlstm_nb.metrics import rain_scores
+from convlstm_nb.rain import rain_scores
 from convlstm_nb.metrics import image_scores
 from common import keep, results
 

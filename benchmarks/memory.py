@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from fastcore.script import call_parse
 from convlstm_nb.data.splits import split
-from convlstm_nb.experiment import file_records
+from convlstm_nb.file_windows import file_records
 from convlstm_nb.options import FileData
 from convlstm_nb.data.scaling import fit_scaling
 from common import installed, keep

@@ -15,7 +15,8 @@ from convlstm_nb.baselines import advection, lagrangian_persistence
 from convlstm_nb.checkpoint import CONFIG, load_config, load_model
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.metrics import persistence
-from convlstm_nb.experiment import FileExperiment, file_windows
+from convlstm_nb.experiment import FileExperiment
+from convlstm_nb.file_windows import file_windows
 from convlstm_nb.scoring import in_units, model_in_units, file_scores, raw
 from common import installed, keep, results
 

@@ -8,6 +8,7 @@ from .models.periodic import *
 from .models.tiling import *
 from .losses import *
 from .metrics import *
+from .rain import *
 from .baselines import *
 from .plotting import *
 from .data.windows import *

@@ -244,7 +244,8 @@ def _check_device(
 def convlstm_predict(
     run:str, # Folder of a trained model, such as runs/quick
     # Input frames: a .npy or .npz file of (T,H,W), (T,C,H,W), (B,T,H,W) or (B,T,C,H,W);
-    # for a run on a file of yours, a file of any kind
+    # for a run on a file of yours, a file of any kind, read with the `--axes` and the
+    # `--select` of the training where it has such axes
     data:str=None,
     # The file to write: .npy or .npz in the same layout, or .nc for a run on a file of
     # yours
@@ -295,7 +296,7 @@ def _left_out(
     ssim = [scores['model'][k] for k in names if k.startswith('ssim')]
     if 'climatology' not in scores and 'no_climatology' in config:
         why = NO_CLIMATOLOGY.get(
-            config['no_climatology'],
+            str(config['no_climatology']),
             'it belongs to the file of the training, as the mean does')
         out = f"No climatology: {why}.\n"
     if not any(k.startswith('psnr') for k in names):

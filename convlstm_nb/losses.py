@@ -254,7 +254,7 @@ class FrameSSIM(_OfFrames):
 
 # %% ../nbs/20_losses.ipynb #c55
 class FrameGDL(_OfFrames):
-    "Gradient difference: the error of the absolute steps between neighbours, summed over the axes"
+    "Gradient difference: the error of the absolute steps between neighbours"
     def error(self, pred, target, seen):
         pred,total = self.activation(pred),0.
         for d in range(3, target.dim()):

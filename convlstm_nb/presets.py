@@ -32,7 +32,8 @@ class Preset:
     train:TrainOptions # Or a dict of them
 
     def __post_init__(self):
-        self.data,self.train = data_options(self.data),TrainOptions.of(self.train)
+        self.data = data_options(self.data)
+        self.train = TrainOptions.of(self.train, 'train')
 
 # %% ../nbs/53_presets.ipynb #c11
 def recipe(

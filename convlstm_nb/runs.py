@@ -8,7 +8,7 @@ __all__ = ['new_folder', 'run_name', 'abandoned', 'train_run', 'headline', 'unfi
 
 # %% ../nbs/54_runs.ipynb #c5
 import re, shutil, sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 import torch
@@ -30,7 +30,7 @@ from .experiment import make_experiment
 from .learner import convlstm_learner, forecast, target_mean
 from .logging import History, TensorBoard
 from .metrics import save_scores
-from .options import OPTIMIZERS, config_errors, loss_of
+from .options import OPTIMIZERS, config_errors, data_of, loss_of
 from .plotting import (
     animate_forecast, plot_lead_times, save_figure, show_forecast)
 from .presets import PRESETS, Preset, TurnAndMirror, plan_epochs
@@ -39,6 +39,7 @@ from .scoring import printable
 
 # %% ../nbs/54_runs.ipynb #c10
 _TRAINING = 'training.safetensors' # In a run folder until the run is complete
+_RESUMABLE = 'a training that can be resumed' # What it must be, for errors
 
 def new_folder(
     parent, # Folder of runs
@@ -125,7 +126,8 @@ def train_run(
     folder,device = Path(folder),torch.device(device or default_device())
     set_seed(seed)
     experiment = make_experiment(dict(data=preset.data, seed=seed))
-    learn,spec = _learner_of(preset, experiment, folder, device)
+    with config_errors(folder/_TRAINING, _RESUMABLE) if resume else nullcontext():
+        learn,spec = _learner_of(preset, experiment, folder, device)
     train,mixed = preset.train,[]
     if train.precision == 'bf16': mixed = [Autocast()]
     if train.epochs is None:
@@ -293,15 +295,18 @@ def _check_training(
     "Read what a run trains, and check that its weights are those of its model"
     path  = Path(folder)/_TRAINING
     found = read_training(path)
-    with config_errors(path, 'the training of a run'):
-        data,model,train,seed = (
-            found['config'][k] for k in ('data','model','train','seed'))
+    with config_errors(path, _RESUMABLE):
+        for k in ('config', 'settings', 'machine'):
+            if not isinstance(found[k], dict):
+                raise arg_error(k, 'a dict', repr(found[k])[:80])
+        model,train,seed = (found['config'][k] for k in ('model','train','seed'))
+        check_int('seed', seed, 0)
         # so named by several processes
         weights = {
             k.removeprefix('module.'): v for k,v in found['state']['model'].items()}
         if d := difference(weights, model):
             raise ValueError(f"weights of another model: {d}")
-        return Preset(data, model, train), seed
+        return Preset(data_of(found['config']), model, train), seed
 
 # %% ../nbs/54_runs.ipynb #c33
 def resume_run(

@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader
 from .baselines import (
     advection, fit_climatology, lagrangian_persistence, no_climatology, times_ahead)
 from .learner import forecast
-from .metrics import (
+from convlstm_nb.metrics import (
     MeanFrame, PeriodicPersistence, SCORES, Score, image_scores, persistence,
-    rain_scores, score_forecasts)
+    score_forecasts)
+from .rain import rain_scores
 from .data.scaling import Scaling
 from .data.windows import Windows, fill_missing
 

@@ -95,7 +95,9 @@ def reset(self:StreamingForecast):
 
 # %% ../nbs/62_streaming.ipynb #c6p3
 @patch
-def state_dict(self:StreamingForecast)->dict: # Name to tensor, copies; empty before the first frame
+def state_dict(
+    self:StreamingForecast,
+)->dict: # Name to tensor, copies; empty before the first frame
     "What is remembered"
     with self.lock: state = self.state or []
     return {

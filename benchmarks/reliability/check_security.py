@@ -18,7 +18,7 @@ from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.data.moving_mnist import load_digits, read_idx
 from convlstm_nb.export import export_model
 from convlstm_nb.presets import PRESETS
-from convlstm_nb.experiment import file_records
+from convlstm_nb.file_windows import file_records
 from convlstm_nb.options import FileData
 from convlstm_nb.resume import read_training
 from convlstm_nb.data.files import open_npy, open_npz

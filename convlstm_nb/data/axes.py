@@ -154,23 +154,29 @@ def named_axes(
 def parse_select(
     ds:xr.Dataset, # Of a file
     select, # `{dimension: label}`, or as a text: 'expver=1,level=500'
+    missing_dims:str='raise', # As of open_records
+    name:str='', # What messages call the file
 )->dict: # `{dimension: number}`
     "Find what the user chooses along other axes"
     if isinstance(select, str):
         select = dict(p.partition('=')[::2] for p in select.split(','))
-    out = {}
+    out, what = {}, f'{name}: select' if name else 'select'
     for dim, wanted in (select or {}).items():
         here = ds.variables.get(dim)
-        if here is not None and here.ndim == 0: # chosen before
-            if str(wanted) in (str(here.item()), f'{here.item():g}'): continue
+        if here is not None and here.ndim == 0: # the file was cut there
+            one = here.item()
+            if str(wanted) == str(one): continue
+            if here.dtype.kind in 'iuf' and str(wanted) == f'{one:g}': continue
+            raise arg_error(what, f"{one} along {dim}, where the file was cut", wanted)
         if dim not in ds.dims:
-            raise arg_error('select', f"along {', '.join(map(str, ds.dims))}", repr(dim))
+            if missing_dims == 'ignore': continue
+            raise arg_error(what, f"along {', '.join(map(str, ds.dims))}", repr(dim))
         labels = pd.Index(labels_along(ds, dim))
         try: [place] = labels.get_indexer(pd.Index([wanted]).astype(labels.dtype))
         except (TypeError, ValueError): place = -1
         if place < 0:
             some = ', '.join(map(str, labels[:20]))
-            raise arg_error('select', f"one of {some} along {dim}", wanted)
+            raise arg_error(what, f"one of {some} along {dim}", wanted)
         out[dim] = int(place)
     return out
 

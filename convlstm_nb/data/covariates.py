@@ -59,12 +59,11 @@ def with_covariates(
     records:list, # Records of the file, whole
     path, # The file, or as of open_records
     names:list, # Variables of the file
-    axes:str=None, # As of open_records
-    select=None, # As of open_records
+    **kwargs # `axes`, `select` and `missing_dims` of open_records
 )->list: # Records with covariates
     "Put variables of a file beside its records, as what is known ahead"
     found = [
-        _covariate_records(path, n, records, axes, select)
+        _covariate_records(path, n, records, **kwargs)
         for n in ([names] if isinstance(names, str) else names)]
     return [replace(r, covariates=tuple(zs)) for r,*zs in zip(records, *found)]
 
@@ -73,14 +72,13 @@ def _covariate_records(
     path, # As of with_covariates
     name:str, # One variable
     records:list, # Whose frames and places it belongs to
-    axes:str=None, # As of with_covariates
-    select=None, # As of with_covariates
+    **kwargs # As of with_covariates
 )->list: # A record for each of `records`
     "Read one variable, a map as a record of one frame"
     files = [path] if hasattr(path, 'data_vars') else find_files(path)
     a,dims = _flat_variable(files[0], name, records[0].dims)
     if a is not None: return [_spread(a, dims, r, name) for r in records]
-    found = open_records(path, name, axes=axes, select=select)
+    found = open_records(path, name, **kwargs)
     if len(found) != len(records):
         raise arg_error(
             'covariates', f"of {len(records)} sequences, as the frames",

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import torch
 import xarray as xr
-from ..checks import arg_error
+from ..checks import arg_error, check_choice
 from .axes import (
     TIME_NAMES, check_axes, labels_along, named_axes, parse_select, record_dims)
 from .files import check_extent, check_regular, disk_bytes
@@ -224,6 +224,7 @@ def _dataset_records(
     variables=None, # Variables that become channels; the only one there is if None
     axes:str=None, # As of open_records
     select=None, # As of open_records
+    missing_dims:str='raise', # As of open_records
     path=None, # The file
     name:str='dataset', # What messages call it
     least:int=3, # Axes that a variable has
@@ -233,7 +234,9 @@ def _dataset_records(
     "Make records of an xarray Dataset"
     with reading(path): ds = _dataset(source)
     variables = _choose_variables(ds, variables, name, least)
-    at = parse_select(ds, select)
+    if missing_dims == 'ignore' and axes and len(axes) == ds[variables[0]].ndim:
+        select = None # the axes are those that are left when it is done
+    at = parse_select(ds, select, missing_dims, name)
     rest = ds.isel(at)
     each = _axes_of(rest, variables, axes, name)
     _check_size(ds, variables, each, path, name)
@@ -340,6 +343,9 @@ def open_records(
     axes:str=None,
     # What to read along another axis: `{'level': 500}`, or 'expver=1,level=500'
     select=None,
+    # Where a file lacks an axis of `select`: 'raise' an error, or 'ignore' it, as in
+    # files that hold what was selected
+    missing_dims:str='raise',
     # A number, or several, that stand for a missing pixel, beside those that the file
     # names
     fill=(),
@@ -351,7 +357,8 @@ def open_records(
     "Open data of any format; frames are read when they are asked for"
     kwargs = dict(
         fill=tuple(np.atleast_1d(fill).tolist()), valid=valid, scale=scale,
-        offset=offset, select=select)
+        offset=offset, select=select,
+        missing_dims=check_choice('missing_dims', missing_dims, ['raise', 'ignore']))
     found = _open_memory(path, variables, axes, **kwargs)
     if found is not None: return found
     files = find_files(path)

@@ -107,6 +107,12 @@ class _Items:
     def iloc(self): return self
     def __getitem__(self, idxs): return [self.ds[int(i)] for i in idxs]
 
+def _batch_maker(ds):
+    "Find a dataset's `make_batch`, unless a subclass makes its items another way"
+    for cls in type(ds).__mro__:
+        if 'make_batch' in vars(cls): return ds.make_batch
+        if '__getitem__' in vars(cls): return None
+
 class _SequenceDL(TfmdDL):
     "A DataLoader of any dataset, of which fastai expects what its own datasets have"
     @property
@@ -114,7 +120,7 @@ class _SequenceDL(TfmdDL):
 
     def create_batches(self, samps):
         "Make batches at once if the dataset can, and nothing is done to its items"
-        make = getattr(self.dataset, 'make_batch', None)
+        make = _batch_maker(self.dataset)
         plain = [*map(type, self.after_item.fs)] == [_TypeFrames]
         if make is None or self.before_batch.fs or not plain:
             yield from super().create_batches(samps)

@@ -169,7 +169,7 @@ def resize_digits(
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c45
 class MovingMNIST(EpochDataset):
-    "Sequences of moving digits: `x,y = ds[i]`, the known frames and those to forecast (Shi et al., section 4.1)"
+    "Sequences of moving digits: `x,y = ds[i]` (Shi et al., section 4.1)"
     def __init__(self,
         # 'train', 'valid' or 'test': each has its own digits and its own random numbers
         split:str='train',
@@ -238,8 +238,8 @@ def _check_motion(
 # %% ../../nbs/33_data.moving_mnist.ipynb #c48
 def draw_motion(
     ds, # A MovingMNIST
-    i,  # Number of the sequence, or a list of `B` numbers
-): # Images `(N,d,d)`; positions and velocities of their corners, `(N,T,2)`; with a first axis `B` for a list
+    i,  # Number of the sequence, or a list of `B` numbers, with which all have an axis more
+): # Images `(N,d,d)`; positions and velocities of their corners, `(N,T,2)`
     "Draw the digits of a sequence and their way"
     draws = [_random_numbers(ds, k) for k in (i if np.ndim(i) else [i])]
     which,start,angle,speed = (np.stack(d) for d in zip(*draws))
@@ -252,7 +252,7 @@ def _random_numbers(
     ds,    # A MovingMNIST
     i:int, # Number of the sequence
 ): # Digits `(N,)`, start `(N,2)`, angle and speed `(N,)`
-    "Draw the random numbers of one sequence: start and direction uniform, speed uniform in `ds.speed`"
+    "Draw start, direction and speed of one sequence's digits, each uniform"
     if not -len(ds) <= index(i) < len(ds):
         raise IndexError(f"there are {len(ds)} sequences, and no number {i}")
     rng = np.random.default_rng(
@@ -268,8 +268,8 @@ def _random_numbers(
 @patch
 def trajectory(self:MovingMNIST,
     i:int, # Number of the sequence
-): # Positions and velocities, each `(n_digits,T,2)` float64
-    "Row and column of each digit's upper left corner, and its pixels a frame, over context and horizon"
+): # Positions and velocities in pixels, each `(n_digits,T,2)` float64
+    "Find each digit's upper left corner, and how it moves, over context and horizon"
     return draw_motion(self, i)[1:]
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c73

@@ -15,7 +15,7 @@ from convlstm_nb.learner import convlstm_learner, target_mean
 from convlstm_nb.losses import FrameBCE
 from convlstm_nb.metrics import skill
 from convlstm_nb.models.forecaster import EncoderForecaster
-from convlstm_nb.models.forecaster import paper_model
+from convlstm_nb.models.papers import paper_model
 from convlstm_nb.precision import Autocast, autocast_forward
 from convlstm_nb.experiment import make_experiment
 from convlstm_nb.presets import PRESETS

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.metrics import skill
-from convlstm_nb.models.forecaster import PAPERS
+from convlstm_nb.models.papers import PAPERS
 from convlstm_nb.options import TrainOptions
 from convlstm_nb.presets import PRESETS
 from convlstm_nb.runs import train_run

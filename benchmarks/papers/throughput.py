@@ -8,7 +8,7 @@ from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.callbacks import ScheduledSampling
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.learner import convlstm_learner
-from convlstm_nb.models.forecaster import PAPERS
+from convlstm_nb.models.papers import PAPERS
 from convlstm_nb.precision import Autocast
 from convlstm_nb.options import OPTIMIZERS
 from convlstm_nb.presets import PRESETS

@@ -15,8 +15,13 @@ if TYPE_CHECKING: # for editors and type checkers; `tools/test_names.py` compare
     from .layers import ConvLSTM as ConvLSTM
     from .learner import convlstm_learner as convlstm_learner
     from .models.forecaster import (
-        EncoderForecaster as EncoderForecaster, NextFrameForecaster as NextFrameForecaster)
-    from .models.heads import SequenceToMap as SequenceToMap, SequenceToOne as SequenceToOne
+        EncoderForecaster as EncoderForecaster,
+        NextFrameForecaster as NextFrameForecaster,
+    )
+    from .models.heads import (
+        SequenceToMap as SequenceToMap,
+        SequenceToOne as SequenceToOne,
+    )
     from .models.lagrangian import LagrangianForecaster as LagrangianForecaster
     from .models.papers import paper_model as paper_model
     from .models.periodic import PeriodicForecaster as PeriodicForecaster

@@ -7,12 +7,20 @@ __all__ = ['PADDING_MODES', 'CONV', 'GROUPS', 'lstm_gates', 'same_padding', 'sam
 
 # %% ../nbs/02_cell.ipynb #c3
 import math
-import torch, torch.nn.functional as F
-from torch import nn
+import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
+from torch import nn
 from convlstm_nb.checks import (
-    FLOATS, check_frames, check_state, check_bool, check_choice, per_axis, arg_error,
-    check_int)
+    FLOATS,
+    arg_error,
+    check_bool,
+    check_choice,
+    check_frames,
+    check_int,
+    check_state,
+    per_axis,
+)
 
 # %% ../nbs/02_cell.ipynb #c7
 def lstm_gates(

@@ -7,7 +7,9 @@ __all__ = ['MODELS', 'WEIGHTS', 'CONFIG', 'flat', 'write_json', 'read_json', 'to
            'load_tensors', 'pack', 'unpack', 'build_model', 'difference', 'save_model', 'load_config', 'load_model']
 
 # %% ../nbs/43_checkpoint.ipynb #c3
-import hashlib, json, warnings
+import hashlib
+import json
+import warnings
 from pathlib import Path
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from fastcore.foundation import L
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from . import __version__
-from .checks import atomic_path, previous_path, arg_error
+from .checks import arg_error, atomic_path, previous_path
 from .models.forecaster import EncoderForecaster, NextFrameForecaster
 from .models.lagrangian import LagrangianForecaster
 from .models.periodic import PeriodicForecaster

@@ -7,7 +7,8 @@ __all__ = ['FLOATS', 'axes', 'arg_error', 'check_int', 'per_axis', 'per_layer', 
            'check_tensor', 'check_like', 'check_frames', 'check_state', 'previous_path', 'atomic_path']
 
 # %% ../nbs/00_checks.ipynb #c4
-import os, re
+import os
+import re
 from contextlib import contextmanager, suppress
 from itertools import count
 from operator import index

@@ -9,13 +9,21 @@ __all__ = ['CarriedState', 'ConvLSTM', 'check_options', 'channel_mask', 'check_l
 import warnings
 from difflib import get_close_matches
 from inspect import signature
-import torch, torch.nn.functional as F
-from torch import nn
-from fastcore.meta import delegates
+import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
-from .checks import (
-    _brief, arg_error, check_bool, check_frames, check_int, check_probability,
-    check_state, per_layer)
+from fastcore.meta import delegates
+from torch import nn
+from convlstm_nb.checks import (
+    _brief,
+    arg_error,
+    check_bool,
+    check_frames,
+    check_int,
+    check_probability,
+    check_state,
+    per_layer,
+)
 from .cell import ConvLSTMCell
 from .scan import scan
 

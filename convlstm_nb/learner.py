@@ -7,27 +7,38 @@ __all__ = ['LOSSES', 'target_mean', 'channels', 'SequenceLearner', 'generator_st
            'plain_attributes', 'convlstm_learner', 'ForecastMetric', 'forecast']
 
 # %% ../nbs/42_learner.ipynb #c5
-import copy, math, random
+import copy
+import math
+import random
 from contextlib import ExitStack, contextmanager
 from functools import partial
 import numpy as np
 import torch
-from fastcore.basics import noop, patch
-from fastcore.foundation import L
-from fastcore.meta import delegates
 from fastai.callback.core import CancelEpochException
 from fastai.callback.schedule import *  # adds fit_one_cycle and lr_find to Learner
 from fastai.callback.training import GradientClip
 from fastai.learner import AvgLoss, AvgMetric, Learner, Metric, Recorder
 from fastai.torch_core import find_bs, num_distrib, to_detach
+from fastcore.basics import noop, patch
+from fastcore.foundation import L
+from fastcore.meta import delegates
+from convlstm_nb.callbacks import (
+    AccumulatePixels,
+    CheckTargets,
+    ForecastHorizon,
+    FreshSequences,
+    ResetState,
+    check_reach,
+    counted_pixels,
+    evaluating,
+    part_losses,
+    peers,
+)
 from .checks import arg_error, check_int
+from .dataloaders import frames_of
 from .losses import FrameBCE, FrameMSE, sequence_cross_entropy
 from .metrics import ForecastScores, frame_mae, frame_mse
 from .models.forecaster import EncoderForecaster, Forecaster
-from .dataloaders import frames_of
-from .callbacks import (
-    AccumulatePixels, CheckTargets, ForecastHorizon, FreshSequences, ResetState,
-    check_reach, counted_pixels, evaluating, part_losses, peers)
 from .monitoring import SkipNonFinite
 
 # %% ../nbs/42_learner.ipynb #c11

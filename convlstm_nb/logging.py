@@ -7,13 +7,13 @@ __all__ = ['History', 'TensorBoard']
 
 # %% ../nbs/45_logging.ipynb #c5
 from pathlib import Path
-from fastcore.basics import patch
 from fastai.callback.core import Callback
 from fastai.learner import Recorder
+from fastcore.basics import patch
 from .callbacks import peers
-from .monitoring import ForecastPicture, epoch_values
 from .checkpoint import flat
 from .checks import atomic_path
+from .monitoring import ForecastPicture, epoch_values
 from .resume import named
 
 # %% ../nbs/45_logging.ipynb #c11

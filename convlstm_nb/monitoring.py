@@ -9,11 +9,11 @@ __all__ = ['ForecastPicture', 'epoch_values', 'KeepBest', 'batch_indices', 'Skip
 import warnings
 from pathlib import Path
 import torch
-from fastcore.basics import patch, store_attr
 from fastai.callback.core import Callback, CancelBatchException
 from fastai.learner import CastToTensor
-from .checks import arg_error, check_int
+from fastcore.basics import patch, store_attr
 from .callbacks import evaluating, peers, reset_state
+from .checks import arg_error, check_int
 
 # %% ../nbs/41a_monitoring.ipynb #c8
 class ForecastPicture(Callback):
@@ -43,8 +43,8 @@ class ForecastPicture(Callback):
 
     def after_epoch(self):
         if peers(self.learn).rank: return
-        from convlstm_nb.plotting import save_figure
         import matplotlib.pyplot as plt
+        from convlstm_nb.plotting import save_figure
         fig = self.figure()
         save_figure(fig, Path(self.folder)/f'epoch-{self.epoch+1:03}.png')
         plt.close(fig)

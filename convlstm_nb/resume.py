@@ -6,26 +6,39 @@
 __all__ = ['named', 'read_training', 'TrainingCheckpoint']
 
 # %% ../nbs/44_resume.ipynb #c5
-import hashlib, os, pickle, signal, threading, time, warnings
+import hashlib
+import os
+import pickle
+import signal
+import threading
+import time
+import warnings
 from functools import partial
 from pathlib import Path
 import numpy as np
 import torch
-from fastcore.basics import patch
 from fastai.callback.core import Callback
 from fastai.callback.schedule import ParamScheduler
 from fastai.callback.tracker import (
-    EarlyStoppingCallback, ReduceLROnPlateau, TrackerCallback)
+    EarlyStoppingCallback,
+    ReduceLROnPlateau,
+    TrackerCallback,
+)
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import Recorder
 from fastai.optimizer import Optimizer
 from fastai.torch_core import to_device
+from fastcore.basics import patch
+from convlstm_nb.learner import (
+    SequenceLearner,
+    generator_state,
+    plain_attributes,
+    same_chance,
+    set_generator_state,
+)
 from .callbacks import peers, stateful_layers
 from .checkpoint import flat, load_tensors, pack, save_tensors, unpack
-from .checks import check_bool, previous_path, arg_error
-from .learner import (
-    SequenceLearner, generator_state, plain_attributes, same_chance,
-    set_generator_state)
+from .checks import arg_error, check_bool, previous_path
 
 # %% ../nbs/44_resume.ipynb #c14
 _REMEMBERED = {

@@ -12,10 +12,17 @@ import torch
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
-from .checks import check_choice, check_int
+from convlstm_nb.steps import (
+    _channels_last,
+    _gate_params,
+    _image,
+    _parts,
+    _rows,
+    _Steps,
+)
 from .cell import GROUPS, ConvLSTMCell, check_room, same_conv, same_padding
+from .checks import check_choice, check_int
 from .kernels import choose_gates
-from .steps import _Steps, _channels_last, _gate_params, _image, _parts, _rows
 
 # %% ../nbs/04_scan.ipynb #c11
 def scan_loop(

@@ -5,7 +5,9 @@ carried there: no file in it is larger than 16 MiB.
 
 The model is chosen on the validation sequences; the test sequences are read once, when
 the training is over."""
-import json, subprocess, sys
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from convlstm_nb.checks import atomic_path

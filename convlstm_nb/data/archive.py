@@ -6,7 +6,8 @@
 __all__ = ['shuffle_by_chunk', 'chunk_edges', 'overlaps', 'ArchiveWindows', 'ChunkSampler']
 
 # %% ../../nbs/47_data.archive.ipynb #c3
-import copy, os
+import copy
+import os
 import numpy as np
 import torch
 from fastcore.meta import delegates, method

@@ -7,8 +7,9 @@ __all__ = ['AXES', 'TIME_NAMES', 'ROW_NAMES', 'COLUMN_NAMES', 'check_axes', 'lay
            'parse_select', 'record_dims']
 
 # %% ../../nbs/34c_data.axes.ipynb #c3
-import re, warnings
-import cf_xarray # noqa: F401, adds `.cf` to xarray
+import re
+import warnings
+import cf_xarray  # noqa: F401, adds `.cf` to xarray
 import pandas as pd
 import xarray as xr
 from ..checks import arg_error

@@ -13,12 +13,12 @@ import cftime
 import numpy as np
 import torch
 from fastcore.basics import patch
-from ..checks import check_choice, arg_error
+from ..checks import arg_error, check_choice
 from .files import open_npz
 from .netcdf import open_dataset, reading
 from .open import find_files, open_records
-from .scaling import Scaling, fit_scaling
 from .records import Record
+from .scaling import Scaling, fit_scaling
 from .windows import fill_missing
 
 # %% ../../nbs/39_data.covariates.ipynb #c7

@@ -7,7 +7,13 @@ __all__ = ['MAX_UNPACK', 'check_extent', 'check_regular', 'check_no_link', 'disk
            'unpacked_size', 'chunk_room']
 
 # %% ../../nbs/34_data.files.ipynb #c3
-import bz2, gzip, io, math, os, zipfile, zlib
+import bz2
+import gzip
+import io
+import math
+import os
+import zipfile
+import zlib
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path

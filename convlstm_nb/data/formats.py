@@ -6,16 +6,29 @@
 __all__ = ['IMAGES', 'array_dataset', 'numpy_dataset', 'by_number', 'image_dataset', 'read_frames', 'write_frames']
 
 # %% ../../nbs/35_data.formats.ipynb #c3
-import re, warnings
+import re
+import warnings
 from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from convlstm_nb.data.axes import (
+    AXES,
+    COLUMN_NAMES,
+    ROW_NAMES,
+    TIME_NAMES,
+    check_axes,
+    layout_of,
+)
+from convlstm_nb.data.files import (
+    MAX_UNPACK,
+    check_no_link,
+    check_regular,
+    naming,
+    open_npy,
+    open_npz,
+)
 from ..checks import arg_error
-from .axes import (
-    AXES, COLUMN_NAMES, ROW_NAMES, TIME_NAMES, check_axes, layout_of)
-from .files import (
-    MAX_UNPACK, check_no_link, check_regular, naming, open_npy, open_npz)
 from .records import as_variable, save_array
 from .times import from_file_names
 

@@ -7,14 +7,24 @@ __all__ = ['SPLITS', 'split_rows', 'read_idx', 'find_idx', 'load_digits', 'downl
            'resize_digits', 'MovingMNIST', 'draw_motion']
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c3
-import gzip, math, struct, zlib, numpy as np, torch
-from operator import index
+import gzip
+import math
+import struct
+import zlib
 from importlib.resources import files
+from operator import index
 from pathlib import Path
-from torch.nn import functional as F
+import numpy as np
+import torch
 from fastcore.basics import patch, store_attr
-from ..checks import (
-    atomic_path, check_bool, arg_error, check_int, check_choice)
+from torch.nn import functional as F
+from convlstm_nb.checks import (
+    arg_error,
+    atomic_path,
+    check_bool,
+    check_choice,
+    check_int,
+)
 from .windows import EpochDataset
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c7

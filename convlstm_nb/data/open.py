@@ -6,19 +6,32 @@
 __all__ = ['GridArray', 'find_files', 'open_records']
 
 # %% ../../nbs/36_data.open.ipynb #c3
-import glob, os, warnings
+import glob
+import os
+import warnings
 from functools import partial
 from pathlib import Path
 import h5py
 import numpy as np
 import torch
 import xarray as xr
+from convlstm_nb.data.axes import (
+    TIME_NAMES,
+    check_axes,
+    labels_along,
+    named_axes,
+    parse_select,
+    record_dims,
+)
+from convlstm_nb.data.formats import (
+    IMAGES,
+    array_dataset,
+    by_number,
+    image_dataset,
+    numpy_dataset,
+)
 from ..checks import arg_error
-from .axes import (
-    TIME_NAMES, check_axes, labels_along, named_axes, parse_select, record_dims)
 from .files import check_extent, check_regular, disk_bytes
-from .formats import (
-    IMAGES, array_dataset, by_number, image_dataset, numpy_dataset)
 from .join import join_records
 from .netcdf import open_dataset, reading
 from .records import Record, as_variable, dimension_names

@@ -6,12 +6,13 @@
 __all__ = ['KINDS', 'to_dbz', 'from_dbz', 'Scaling', 'fit_scaling', 'units_factor', 'record_in_units', 'rain_records']
 
 # %% ../../nbs/38_data.scaling.ipynb #c3
-import re, warnings
+import re
+import warnings
 from dataclasses import replace
 import numpy as np
 import torch
 from fastcore.basics import patch
-from ..checks import check_choice, arg_error
+from ..checks import arg_error, check_choice
 from .records import DecodedFrames, Record
 
 # %% ../../nbs/38_data.scaling.ipynb #c7

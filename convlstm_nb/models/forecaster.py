@@ -9,12 +9,19 @@ __all__ = ['OUTPUTS', 'to_patches', 'from_patches', 'whole_patches', 'Forecaster
 # %% ../../nbs/10_models.forecaster.ipynb #c3
 from functools import partial
 import torch
-from torch import nn
-from fastcore.meta import delegates
 from fastcore.basics import patch
+from fastcore.meta import delegates
+from torch import nn
 from convlstm_nb.checks import (
-    FLOATS, check_frames, check_like, check_tensor, check_bool, check_choice, arg_error,
-    check_int)
+    FLOATS,
+    arg_error,
+    check_bool,
+    check_choice,
+    check_frames,
+    check_int,
+    check_like,
+    check_tensor,
+)
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, check_options
 

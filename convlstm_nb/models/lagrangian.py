@@ -6,9 +6,10 @@
 __all__ = ['moved', 'phase_shift', 'blurred', 'motion', 'displacements', 'moved_each', 'FrameMemory', 'LagrangianForecaster']
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c3
-import torch, torch.nn.functional as F
-from fastcore.meta import delegates
+import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
+from fastcore.meta import delegates
 from ..checks import arg_error, check_int
 from .forecaster import EncoderForecaster
 

@@ -7,9 +7,9 @@ __all__ = ['one_period_before', 'PeriodicForecaster']
 
 # %% ../../nbs/13_models.periodic.ipynb #c3
 import torch
-from torch import nn
-from fastcore.meta import delegates
 from fastcore.basics import patch
+from fastcore.meta import delegates
+from torch import nn
 from ..checks import arg_error, check_int
 from .forecaster import EncoderForecaster
 from .lagrangian import FrameMemory

@@ -9,7 +9,7 @@ __all__ = ['reach', 'receptive_field', 'forecast_tiles']
 import math
 import torch
 from ..cell import GROUPS
-from ..checks import per_axis, arg_error, check_int
+from ..checks import arg_error, check_int, per_axis
 from ..layers import ConvLSTM
 from .forecaster import EncoderForecaster, Forecaster
 

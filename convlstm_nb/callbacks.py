@@ -31,7 +31,7 @@ class ForecastHorizon(Callback):
     def __init__(self,
         # Frames to forecast where a batch has no target; what the model does by default
         # if None
-        horizon:int=None,
+        horizon:int|None=None,
     ): self.horizon = horizon
 
     def before_batch(self):
@@ -182,7 +182,8 @@ def part_losses(
 class AccumulatePixels(Callback):
     "Weigh accumulated batches by their pixels, so that they act as one large batch"
     order,run_valid = GradientAccumulation.order - 1,False
-    counts,row_pixels = (),None
+    counts:list|tuple = ()
+    row_pixels = None
     def before_fit(self):
         acc = [cb for cb in self.learn.cbs if isinstance(cb, GradientAccumulation)]
         self.accumulation = acc[0] if acc else None

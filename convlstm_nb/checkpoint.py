@@ -104,7 +104,7 @@ def _checksum(
 # %% ../nbs/43_checkpoint.ipynb #c16
 def to_bytes(
     tensors:dict, # Name to tensor
-    meta:dict=None, # What else to store: numbers, strings, lists, tuples, dicts
+    meta:dict|None=None, # What else to store: numbers, strings, lists, tuples, dicts
 )->bytes: # A safetensors file
     "Serialize tensors and `meta` with a checksum"
     for k,v in tensors.items():
@@ -139,7 +139,7 @@ def from_bytes(
 def save_tensors(
     path, # Where
     tensors:dict, # Name to tensor
-    meta:dict=None, # What else to store: numbers, strings, lists, tuples, dicts
+    meta:dict|None=None, # What else to store: numbers, strings, lists, tuples, dicts
     keep_previous:bool=False, # Keep the file that was there, under previous_path?
 ):
     "Write tensors and `meta` atomically into one safetensors file with a checksum"

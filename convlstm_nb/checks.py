@@ -27,7 +27,7 @@ def axes(
 
 # %% ../nbs/00_checks.ipynb #c10
 def arg_error(
-    name:str, # The argument
+    name:str|os.PathLike, # The argument, or a file
     want:str, # What it must be
     got, # What came
     hint:str='', # How to mend it
@@ -41,7 +41,7 @@ def check_int(
     name:str, # The argument
     value, # An integer, Python's or NumPy's
     least:int=1, # The smallest that is allowed
-    most:int=None, # The largest, if there is one
+    most:int|None=None, # The largest, if there is one
 )->int:
     "Read `value` as an integer of at least `least`"
     want = f"an integer of at least {least}"

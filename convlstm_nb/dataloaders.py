@@ -22,7 +22,7 @@ class TensorFrames(TensorBase):
     "A sequence of images, `(T,C,H,W)`, or a batch of them"
     def show(self,
         ctx=None, # Axes to draw on; new ones if None
-        title:str=None, # Above the strip
+        title:str|None=None, # Above the strip
         **kwargs
     ):
         "Draw the frames side by side"

@@ -85,6 +85,9 @@ def _usable(t): # in training, if it comes from inference mode
 # %% ../nbs/05_layers.ipynb #c21
 class ConvLSTM(nn.Module):
     "Stacked ConvLSTM over a sequence of images (Shi et al. 2015)"
+    spatial_dims:int
+    directions:int
+
     @delegates(ConvLSTMCell)
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a network without input
@@ -147,9 +150,10 @@ def _add_cells(self:ConvLSTM, options):
     reads = [self.in_channels, *(h*self.directions for h in hidden)]
     def cell(l):
         return ConvLSTMCell(reads[l], hidden[l], **{k: v[l] for k,v in options.items()})
-    self.cells = nn.ModuleList(map(cell, range(n)))
+    cells = list(map(cell, range(n)))
+    self.cells = nn.ModuleList(cells)
     self.reverse_cells = nn.ModuleList(map(cell, range(n*self.bidirectional)))
-    self.spatial_dims = self.cells[0].spatial_dims
+    self.spatial_dims = cells[0].spatial_dims
 
 # %% ../nbs/05_layers.ipynb #c21p1
 @patch

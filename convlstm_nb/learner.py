@@ -253,10 +253,10 @@ def convlstm_learner(
     loss_func=None, # By default the one that fits `model.output`
     # By default squared and absolute error per frame, and the cross-entropy per
     # sequence
-    metrics:list=None,
+    metrics:list|None=None,
     cbs=None, # More callbacks, one or a list
     clip:float=1.0, # Largest norm of the gradient
-    learner_kwargs:dict=None, # Other arguments of fastai's `Learner`
+    learner_kwargs:dict|None=None, # Other arguments of fastai's `Learner`
     **kwargs, # Arguments of the new EncoderForecaster
 )->SequenceLearner:
     "Put together a Learner that trains a forecaster"
@@ -277,7 +277,7 @@ def _frame_scores(
 )->list: # Metrics for a Learner
     "The scores of the literature, of frames and of logits if there are any"
     frames = dict(activation=loss_func.activation)
-    scores = [partial(frame_mse, **frames), partial(frame_mae, **frames)]
+    scores:list = [partial(frame_mse, **frames), partial(frame_mae, **frames)]
     if loss_func.output=='sigmoid': scores.append(sequence_cross_entropy)
     return scores
 
@@ -309,7 +309,7 @@ def _check_channels(dls, model):
 # %% ../nbs/42_learner.ipynb #c41
 def _target_frames(
     dls, # DataLoaders, perhaps of something else
-)->int: # None where the data do not say
+)->int|None: # None where the data do not say
     "Count the frames of a target"
     ds = getattr(dls.train, 'dataset', None)
     if not hasattr(ds, '__len__') or not hasattr(ds, '__getitem__'): return None

@@ -255,7 +255,7 @@ def scan_fast(
     cell:ConvLSTMCell, # The cell
     x, # Frames, prepared, `(B,T,in_channels,*size)`; None in a cell without input
     state, # `(h,c)` before the first step
-    steps:int, # Number of steps
+    steps, # Number of steps
     every:int=0, # Steps between which the memory is kept; 0 to keep all
     valid=None, # Which frames are real, bool `(B,T)`; None for all
     drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`

@@ -59,7 +59,7 @@ def with_covariates(
     records:list, # Records of the file, whole
     path, # The file, or as of open_records
     names:list, # Variables of the file
-    axes:str=None, # As of open_records
+    axes:str|None=None, # As of open_records
     select=None, # As of open_records
 )->list: # Records with covariates
     "Put variables of a file beside its records, as what is known ahead"
@@ -73,7 +73,7 @@ def _covariate_records(
     path, # As of with_covariates
     name:str, # One variable
     records:list, # Whose frames and places it belongs to
-    axes:str=None, # As of with_covariates
+    axes:str|None=None, # As of with_covariates
     select=None, # As of with_covariates
 )->list: # A record for each of `records`
     "Read one variable, a map as a record of one frame"
@@ -142,8 +142,8 @@ def _spread(
 class Covariates:
     "What is known ahead, made ready for a model"
     def __init__(self,
-        scalings:list=(), # A Scaling for each covariate of the records
-        cycles:list=(), # Some of 'hour' and 'season'
+        scalings:list|tuple=(), # A Scaling for each covariate of the records
+        cycles:list|tuple=(), # Some of 'hour' and 'season'
     ):
         self.scalings = list(scalings)
         self.cycles = [check_choice('cycles', c, list(CYCLES)) for c in cycles]
@@ -191,13 +191,13 @@ def from_dict(cls:Covariates, d):
     "Make covariates of what `to_dict` gives"
     if not isinstance(d, dict) or set(d) != {'scalings', 'cycles'}:
         raise arg_error('covariates', 'a dict of scalings and cycles', str(d)[:80])
-    return cls([Scaling.from_dict(s) for s in d['scalings']], d['cycles'])
+    return Covariates([Scaling.from_dict(s) for s in d['scalings']], d['cycles'])
 
 # %% ../../nbs/39_data.covariates.ipynb #c25
 def fit_covariates(
     records:list, # Records to train on, and no others
-    cycles:list=(), # Some of 'hour' and 'season'
-)->Covariates: # None where there is nothing
+    cycles:list|tuple=(), # Some of 'hour' and 'season'
+)->Covariates|None: # None where there is nothing
     "Scale covariates by training records"
     records = [records] if isinstance(records, Record) else list(records)
     scalings = [

@@ -7,7 +7,6 @@ __all__ = ['OUTPUTS', 'to_patches', 'from_patches', 'whole_patches', 'Forecaster
            'pick']
 
 # %% ../../nbs/10_models.forecaster.ipynb #c3
-from functools import partial
 import torch
 from fastcore.basics import patch
 from fastcore.meta import delegates
@@ -65,13 +64,8 @@ OUTPUTS = {'sigmoid':torch.sigmoid, 'identity':lambda y: y}
 class _ConvReadout(nn.Sequential):
     "Make patches of hidden states by two convolutions"
     reach = 2 # how far a patch looks, in patches
-    def __init__(self,
-        hidden_channels:int, # Channels that patches are made of
-        out_channels:int, # Channels of a patch
-        width:int, # Channels between the convolutions
-        **kwargs, # `device` and `dtype`
-    ):
-        conv = partial(nn.Conv2d, kernel_size=3, padding=1, **kwargs)
+    def __init__(self, hidden_channels:int, out_channels:int, width:int, **kwargs):
+        conv = lambda reads, makes: nn.Conv2d(reads, makes, 3, padding=1, **kwargs)
         super().__init__(
             conv(hidden_channels, width), nn.SiLU(), conv(width, out_channels))
 
@@ -108,18 +102,16 @@ class Forecaster(nn.Module):
                 'residual', f"False where `output={output!r}`, which makes no change",
                 True, "say `output='identity'`")
         if residual and out_channels > in_channels:
-            raise arg_error(
-                'out_channels',
-                f"at most {in_channels}, the channels of a frame, where "
-                "`residual=True`", out_channels)
+            most = f"at most {in_channels}, the channels of a frame, where `residual=True`"
+            raise arg_error('out_channels', most, out_channels)
         made = self.out_channels * self.patch_size**2
         self.frames = (
             _ConvReadout(hidden_channels, made, width, **kwargs) if readout == 'conv'
             else nn.Conv2d(hidden_channels, made, 1, **kwargs))
         # no change, at first
         if residual:
-            nn.init.zeros_(self.frames.weight)
-            nn.init.zeros_(self.frames.bias)
+            self.frames.weight.data.zero_()
+            self.frames.bias.data.zero_()
 
 # %% ../../nbs/10_models.forecaster.ipynb #c17p0
 @patch
@@ -169,8 +161,7 @@ class EncoderForecaster(Forecaster):
         self.hidden_channels,self.read_layers = hidden,read_layers
         opts = dict(
             kwargs, kernel_size=kernel_size, hidden_kernel_size=hidden_kernel_size)
-        self.encoder = ConvLSTM(
-            (in_channels + covariates) * patch_size**2, hidden, **opts)
+        self.encoder = ConvLSTM((in_channels+covariates)*patch_size**2, hidden, **opts)
         self.forecaster = ConvLSTM(covariates*patch_size**2, hidden, **opts)
 
 # %% ../../nbs/10_models.forecaster.ipynb #c19p0

@@ -198,7 +198,7 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
 def advance(self:LagrangianForecaster,
     x, # The next known frames, `(B,T,in_channels,H,W)`
     # What `advance` returned when it had read those before; None at the beginning
-    state:list=None,
+    state:list|None=None,
     horizon:int=10, # Frames to forecast
     covariates=None, # None
 ): # What `forward` returns, and the last `memory` known frames, as a state

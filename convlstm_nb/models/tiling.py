@@ -35,8 +35,8 @@ def _spread(
 )->list: # The same, a step later
     "Let signals move for a step, up the layers and on in time"
     new = []
-    for cell,far in zip(layer.cells, at):
-        enter,stay = reach(cell, axis)
+    for l,far in enumerate(at):
+        enter,stay = reach(layer.cells[l], axis)
         entering   = max(entering+enter, far+stay)
         new.append(entering)
     return new

@@ -4,16 +4,19 @@
 
 # %% auto #0
 __all__ = ['FLOATS', 'axes', 'arg_error', 'check_int', 'per_axis', 'per_layer', 'check_choice', 'check_bool', 'check_probability',
-           'check_tensor', 'check_like', 'check_frames', 'check_state', 'previous_path', 'atomic_path']
+           'check_tensor', 'check_like', 'check_frames', 'check_state', 'previous_path', 'atomic_path', 'delegates']
 
 # %% ../nbs/00_checks.ipynb #c4
 import os
 import re
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from itertools import count
 from operator import index
 from pathlib import Path
+from typing import TypeVar
 import torch
+from fastcore import meta
 
 # %% ../nbs/00_checks.ipynb #c6
 _SPATIAL = {1:'L', 2:'HW', 3:'DHW'}
@@ -286,3 +289,13 @@ def atomic_path(
         for p in (part,spare):
             with suppress(OSError): p.unlink(missing_ok=True)
         _parts.difference_update((part,spare))
+
+# %% ../nbs/00_checks.ipynb #dg2
+_F = TypeVar('_F', bound=Callable)
+
+def delegates(
+    to, # The function or class whose parameters are taken over
+    **kwargs, # Other arguments of fastcore's `delegates`
+)->Callable[[_F],_F]:
+    "Take over parameters in place of `**kwargs`, and keep the function's hints"
+    return meta.delegates(to, **kwargs)

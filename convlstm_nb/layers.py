@@ -12,7 +12,6 @@ from inspect import signature
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from fastcore.meta import delegates
 from torch import nn
 from convlstm_nb.checks import (
     _brief,
@@ -22,6 +21,7 @@ from convlstm_nb.checks import (
     check_int,
     check_probability,
     check_state,
+    delegates,
     per_layer,
 )
 from .cell import ConvLSTMCell
@@ -87,7 +87,6 @@ class ConvLSTM(nn.Module):
     "Stacked ConvLSTM over a sequence of images (Shi et al. 2015)"
     spatial_dims:int
     directions:int
-
     @delegates(ConvLSTMCell)
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a network without input
@@ -99,8 +98,7 @@ class ConvLSTM(nn.Module):
         bidirectional:bool=False, # Run in both directions of time?
         dropout:float=0.0, # Probability to drop a channel between layers
         recurrent_dropout:float=0.0, # Probability to drop a channel of the state
-        # Train with less memory: keep the state every so many frames, and compute the
-        # rest again backwards
+        # Save memory in training: keep the state every so many frames, recompute the rest
         checkpoint_every:int|None=None,
         stateful:bool=False, # Start each call from the last state of the call before?
         **kwargs
@@ -117,8 +115,7 @@ class ConvLSTM(nn.Module):
         if checkpoint_every is not None: check_int('checkpoint_every', checkpoint_every)
         self.checkpoint_every = checkpoint_every
         self.stateful        = check_bool('stateful', stateful)
-        if stateful and bidirectional:
-            raise arg_error('stateful', _ONE_WAY, True)
+        if stateful and bidirectional: raise arg_error('stateful', _ONE_WAY, True)
         if dropout and self.num_layers==1:
             warnings.warn(
                 '`dropout` acts between layers, so it does nothing in a single one',

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from fastcore.meta import delegates, method
 from torch.utils.data import Sampler
-from ..checks import arg_error, check_int
+from ..checks import arg_error, check_int, delegates
 from .join import Joined
 from .open import GridArray
 from .windows import Windows

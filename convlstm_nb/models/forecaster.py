@@ -7,9 +7,9 @@ __all__ = ['OUTPUTS', 'to_patches', 'from_patches', 'whole_patches', 'Forecaster
            'pick']
 
 # %% ../../nbs/10_models.forecaster.ipynb #c3
+from collections.abc import Callable
 import torch
 from fastcore.basics import patch
-from fastcore.meta import delegates
 from torch import nn
 from convlstm_nb.checks import (
     FLOATS,
@@ -20,6 +20,7 @@ from convlstm_nb.checks import (
     check_int,
     check_like,
     check_tensor,
+    delegates,
 )
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, check_options
@@ -77,6 +78,9 @@ class _ConvReadout(nn.Sequential):
 # %% ../../nbs/10_models.forecaster.ipynb #c17
 class Forecaster(nn.Module):
     "What the forecasters have in common: patches in, frames out"
+    advance:Callable[...,tuple]
+    predict:Callable[...,torch.Tensor]
+
     def __init__(self,
         in_channels:int, # Channels of a frame
         out_channels:int, # Channels of a forecast frame
@@ -108,8 +112,7 @@ class Forecaster(nn.Module):
         self.frames = (
             _ConvReadout(hidden_channels, made, width, **kwargs) if readout == 'conv'
             else nn.Conv2d(hidden_channels, made, 1, **kwargs))
-        # no change, at first
-        if residual:
+        if residual: # no change, at first
             self.frames.weight.data.zero_()
             self.frames.bias.data.zero_()
 

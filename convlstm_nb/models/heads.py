@@ -10,7 +10,6 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from fastcore.meta import delegates
 from torch import nn
 from convlstm_nb.checks import (
     arg_error,
@@ -18,6 +17,7 @@ from convlstm_nb.checks import (
     check_frames,
     check_int,
     check_probability,
+    delegates,
 )
 from convlstm_nb.models.forecaster import (
     OUTPUTS,

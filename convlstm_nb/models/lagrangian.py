@@ -9,8 +9,7 @@ __all__ = ['moved', 'phase_shift', 'blurred', 'motion', 'displacements', 'moved_
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from fastcore.meta import delegates
-from ..checks import arg_error, check_int
+from ..checks import arg_error, check_int, delegates
 from .forecaster import EncoderForecaster
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c6

@@ -8,8 +8,7 @@ __all__ = ['one_period_before', 'PeriodicForecaster']
 # %% ../../nbs/13_models.periodic.ipynb #c3
 import torch
 from fastcore.basics import patch
-from fastcore.meta import delegates
-from ..checks import arg_error, check_int
+from ..checks import arg_error, check_int, delegates
 from .forecaster import EncoderForecaster
 from .lagrangian import FrameMemory
 

@@ -1,7 +1,7 @@
 "Install convlstm_nb with the name, version and requirements that stand in settings.ini."
 from configparser import ConfigParser
 from pathlib import Path
-from setuptools import setup, find_packages
+from setuptools import find_packages, setup
 
 here = Path(__file__).parent
 config = ConfigParser(delimiters='=')

@@ -5,21 +5,30 @@ Takes some three minutes on two cores, on an otherwise idle machine. The archive
 made first, of one film in several layouts; they then
 lie in the memory of the system, so what is measured is decoding and not the disk.
 Windows are cut to pieces of 128x128, as one trains on."""
-import random, shutil, statistics, tempfile, time
+import random
+import shutil
+import statistics
+import tempfile
+import time
 from pathlib import Path
-import numpy as np, torch
+import numpy as np
+import torch
+from common import installed, keep
 from fastcore.script import call_parse
 from convlstm_nb.data.archive import (
-    ArchiveWindows, chunk_edges, overlaps, shuffle_by_chunk)
-from convlstm_nb.dataloaders import sequence_dls
+    ArchiveWindows,
+    chunk_edges,
+    overlaps,
+    shuffle_by_chunk,
+)
 from convlstm_nb.data.files import disk_bytes
-from convlstm_nb.losses import FrameMSE
-from convlstm_nb.models.forecaster import EncoderForecaster
-from convlstm_nb.presets import PRESETS
 from convlstm_nb.data.open import GridArray, open_records
 from convlstm_nb.data.scaling import Scaling
 from convlstm_nb.data.windows import Windows
-from common import installed, keep
+from convlstm_nb.dataloaders import sequence_dls
+from convlstm_nb.losses import FrameMSE
+from convlstm_nb.models.forecaster import EncoderForecaster
+from convlstm_nb.presets import PRESETS
 
 SIZE,FRAMES,CONTEXT,HORIZON,BS,CROP = 512,600,10,10,8,128
 LAYOUTS = { # name: (frames, rows, columns) of a chunk, and of a shard

@@ -1,7 +1,9 @@
 "What every benchmark keeps beside its figures: the machine, the versions, the date."
-import json, os, platform
+import json
+import os
+import platform
 from datetime import date
-from importlib.metadata import version, PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 import torch
 from convlstm_nb.checks import atomic_path

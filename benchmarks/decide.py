@@ -5,14 +5,16 @@ forecasts that cost nothing, on four small worlds.
 on one core. The figures go to results/decide.json, the pictures to
 results/decide.npz."""
 import time
-import numpy as np, torch, torch.nn.functional as F
-from torch import nn
+import numpy as np
+import torch
+import torch.nn.functional as F
+from common import keep, results
 from fastcore.script import call_parse
+from torch import nn
 from convlstm_nb.baselines import advection
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.data.moving_mnist import MovingMNIST
 from convlstm_nb.models.forecaster import EncoderForecaster
-from common import keep, results
 
 SIZE,KNOWN,AHEAD,FAR = 32,5,5,15 # pixels; frames known, trained for, and asked for
 # that are kept as pictures

@@ -1,15 +1,21 @@
 """What several processes cost and gain on one machine: sequences a second of the
 `quick` preset with one and two processes, and what an agreement takes."""
-import json, os, subprocess, sys, time, warnings
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
 from statistics import median
+
 warnings.simplefilter('ignore')
+from common import keep
 from fastai.callback.core import Callback, CancelFitException
-from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.checkpoint import build_model
+from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.distributed import join
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.presets import PRESETS
-from common import keep
 
 BATCH,BATCHES = 16,40 # of all processes together
 

@@ -1,13 +1,16 @@
 """Time the exported forecast in ONNX Runtime beside PyTorch, in turns, and keep the
 ratios."""
-import tempfile, time
+import tempfile
+import time
 from pathlib import Path
 from statistics import median
-import numpy as np, onnxruntime, torch
+import numpy as np
+import onnxruntime
+import torch
+from common import keep
 from fastcore.script import call_parse
 from convlstm_nb.export import export_model
 from convlstm_nb.models.forecaster import EncoderForecaster, NextFrameForecaster
-from common import keep
 
 CASES = [
     ('EncoderForecaster(1, [64,64])', lambda: EncoderForecaster(1, [64, 64]), 64),

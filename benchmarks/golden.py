@@ -7,11 +7,19 @@ Recorded are outputs, last states and gradients of single calls in float64, of e
 tensor a few numbers (`results/golden.npz`), and the `metrics.json` of three short
 trainings in float32 (`results/golden.json`).
 """
-import argparse, contextlib, io, json, sys, tempfile, warnings
+import argparse
+import contextlib
+import io
+import json
+import sys
+import tempfile
+import warnings
 from importlib import import_module
 from pathlib import Path
 from zlib import crc32
-import numpy as np, torch, xarray
+import numpy as np
+import torch
+import xarray
 from common import describe, results
 
 # Where things are. After a rename, change these two tables and nothing else.

@@ -9,25 +9,44 @@ Parts are independent: where one fails the rest still run, and the exit code is 
 `results/gpu.json` is written after each part and keeps the parts that were not run.
 A case is (batch, frames, channels, height, width | hidden, kernel).
 """
-import json, math, os, signal, subprocess, sys, tempfile, time, traceback, warnings
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # helpers are enough
 warnings.filterwarnings("ignore")
 import torch
-from torch.autograd import DeviceType
-from fastcore.script import call_parse
-from convlstm_nb.kernels import choose_gates
-from convlstm_nb.layers import ConvLSTM
-from convlstm_nb.models.forecaster import EncoderForecaster
 from common import describe, installed, keep, results
+from fastcore.script import call_parse
 from gpu_checks import BOUNDS, all_checks, few_checks
 from gpu_helpers import do_all
 from speed import (
-    Textbook, TextbookForecaster, bare, in_turns, infer, load_layer, peak, step, stream,
-    sync)
+    Textbook,
+    TextbookForecaster,
+    bare,
+    in_turns,
+    infer,
+    load_layer,
+    peak,
+    step,
+    stream,
+    sync,
+)
+from torch.autograd import DeviceType
+from convlstm_nb.kernels import choose_gates
+from convlstm_nb.layers import ConvLSTM
+from convlstm_nb.models.forecaster import EncoderForecaster
 
 ROOT = Path(__file__).resolve().parents[1]
 

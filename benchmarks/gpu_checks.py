@@ -1,5 +1,8 @@
 """Check values and gradients of every option against the loop, for `gpu.py`."""
-import copy, itertools, math, os
+import copy
+import itertools
+import math
+import os
 from contextlib import nullcontext
 import torch
 from torch import nn

@@ -2,7 +2,11 @@
 
 They compile side by side, and an error of the GPU stays in one of them.
 """
-import multiprocessing, os, threading, time, traceback
+import multiprocessing
+import os
+import threading
+import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor, as_completed
 import torch
 

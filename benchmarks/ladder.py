@@ -8,11 +8,11 @@ is (batch, frames, channels, height, width | hidden, kernel).
 """
 import time
 import torch
-from torch import nn
-from fastcore.script import call_parse
-from convlstm_nb.layers import ConvLSTM
 from common import keep
+from fastcore.script import call_parse
 from speed import Textbook, bare, compiled, eager, eight_convs, first, in_turns, step
+from torch import nn
+from convlstm_nb.layers import ConvLSTM
 
 CASES = dict(
     many=(2, 5, 1, 48, 48, 64, 3),

@@ -1,18 +1,31 @@
 """Train one small model with each loss on the same simulated showers, and keep the
 scores and one forecast of each."""
-import math, time
-import numpy as np, torch
+import math
+import time
+import numpy as np
+import torch
+from common import keep, results
 from fastcore.script import call_parse
 from convlstm_nb.baselines import advection
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.losses import (
-    BalancedWeight, FrameBCE, FrameFocal, FrameGDL, FrameMAE, FrameMSE, FrameSSIM,
-    LossSum)
-from convlstm_nb.metrics import SCORES, persistence, score_forecasts
+    BalancedWeight,
+    FrameBCE,
+    FrameFocal,
+    FrameGDL,
+    FrameMAE,
+    FrameMSE,
+    FrameSSIM,
+    LossSum,
+)
+from convlstm_nb.metrics import (
+    SCORES,
+    image_scores,
+    persistence,
+    score_forecasts,
+)
 from convlstm_nb.models.forecaster import EncoderForecaster
 from convlstm_nb.rain import rain_scores
-from convlstm_nb.metrics import image_scores
-from common import keep, results
 
 def pack(rain): return torch.log1p(rain)/math.log(101)
 def unpack(z): return torch.expm1(z*math.log(101))

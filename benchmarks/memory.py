@@ -7,16 +7,24 @@ processes of its own, with none and with two that make batches beside. What a pr
 keeps for itself, and what several share, is counted once
 (PSS). Pages of mapped files are counted apart, since the system drops them as it
 likes."""
-import json, os, re, select, signal, subprocess, sys, tempfile, time
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from importlib import import_module
 from pathlib import Path
 import numpy as np
+from common import installed, keep
 from fastcore.script import call_parse
+from convlstm_nb.data.scaling import fit_scaling
 from convlstm_nb.data.splits import split
 from convlstm_nb.file_windows import file_records
 from convlstm_nb.options import FileData
-from convlstm_nb.data.scaling import fit_scaling
-from common import installed, keep
 
 SHAPE = (70_000,270,270) # 20.4 GB of float32
 HOW   = '--context 10 --horizon 10 --crop 64 --bs 8 --device cpu'

@@ -4,23 +4,26 @@ memory of a training step.
 `python benchmarks/precision.py` does both, `--part skill` or `--part steps` one of
 them. On a CPU a step's time is that of one thread on the
 processor, so that other programs on the machine count little."""
-import json, random, statistics, time
+import json
+import random
+import statistics
+import time
 import torch
+from common import keep, results
 from fastai.optimizer import Adam
 from fastai.torch_core import set_seed
 from fastcore.script import call_parse
-from convlstm_nb.dataloaders import sequence_dls
+from speed import device, peak, sync
 from convlstm_nb.checkpoint import build_model
+from convlstm_nb.dataloaders import sequence_dls
+from convlstm_nb.experiment import make_experiment
 from convlstm_nb.learner import convlstm_learner, target_mean
 from convlstm_nb.losses import FrameBCE
 from convlstm_nb.metrics import skill
 from convlstm_nb.models.forecaster import EncoderForecaster
-from convlstm_nb.models.forecaster import paper_model
+from convlstm_nb.models.papers import paper_model
 from convlstm_nb.precision import Autocast, autocast_forward
-from convlstm_nb.experiment import make_experiment
 from convlstm_nb.presets import PRESETS
-from common import keep, results
-from speed import device, peak, sync
 
 FORMS = dict(float32=lambda: [], bfloat16=lambda: [Autocast()])
 

@@ -1,15 +1,21 @@
 """Run the README's main job, `convlstm_train`, as a command, and keep its figures,
 its wall time and its animation."""
-import json, shutil, subprocess, sys, tempfile, time
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
 from importlib.resources import files
 from pathlib import Path
-import numpy as np, torch
+import numpy as np
+import torch
+from common import keep
 from fastcore.script import call_parse
 from convlstm_nb.checkpoint import load_config, load_model
+from convlstm_nb.data.moving_mnist import MovingMNIST, draw_motion, resize_digits
 from convlstm_nb.learner import forecast
 from convlstm_nb.metrics import skill
-from convlstm_nb.data.moving_mnist import MovingMNIST, draw_motion, resize_digits
-from common import keep
 
 images = Path(__file__).parent.parent/'nbs'/'images'
 

@@ -5,20 +5,23 @@
 makes what is not there yet: a run for each seed, then the sums that its scores are made of, tile by tile, in
 `benchmarks/results/rain_<name>.npz`. What is interrupted goes on. The table `rain.json` is made of these files alone:
 `python benchmarks/rain.py --only_table` needs no rain."""
-import json, os, subprocess, sys
+import json
+import os
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 import numpy as np
 import torch
+from common import installed, keep, results
 from fastcore.script import call_parse
 from convlstm_nb.baselines import advection, lagrangian_persistence
 from convlstm_nb.checkpoint import CONFIG, load_config, load_model
 from convlstm_nb.checks import atomic_path
-from convlstm_nb.metrics import persistence
 from convlstm_nb.experiment import FileExperiment
 from convlstm_nb.file_windows import file_windows
-from convlstm_nb.scoring import in_units, model_in_units, file_scores, raw
-from common import installed, keep, results
+from convlstm_nb.metrics import persistence
+from convlstm_nb.scoring import file_scores, in_units, model_in_units, raw
 
 HOW    = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --bf16 --epochs 6'
 SCORES = ['mse_scaled','csi_0.5','csi_2','csi_5']

@@ -4,17 +4,22 @@ import shutil
 from functools import partial
 from pathlib import Path
 import torch
+from common import describe, keep
 from fastcore.script import call_parse
+from torch.utils.data import DataLoader
 from convlstm_nb.checkpoint import CONFIG, WEIGHTS, load_config, load_model
+from convlstm_nb.data.moving_mnist import MovingMNIST
 from convlstm_nb.learner import forecast
 from convlstm_nb.metrics import (
-    SCORES, best_trivial, score_forecasts, skill, trivial_forecasts)
-from convlstm_nb.data.moving_mnist import MovingMNIST
-from torch.utils.data import DataLoader
-from convlstm_nb.pretrained import SHIPPED
-from convlstm_nb.metrics import image_scores
+    SCORES,
+    best_trivial,
+    image_scores,
+    score_forecasts,
+    skill,
+    trivial_forecasts,
+)
 from convlstm_nb.plotting import animate_forecast
-from common import describe, keep
+from convlstm_nb.pretrained import SHIPPED
 
 images = Path(__file__).parent.parent/'nbs'/'images'
 SHOWN  = {n: SCORES[n] for n in ('mse','bce')} | image_scores(1.)

@@ -7,17 +7,26 @@ All forms are measured in one run, in turns, by medians. A case is
 (batch, frames, channels, height, width | hidden, kernel). `benchmarks/gpu.py` measures
 on a GPU with the same functions.
 """
-import importlib, importlib.util, os, resource, statistics, sys, time, warnings
+import importlib
+import importlib.util
+import os
+import resource
+import statistics
+import sys
+import time
+import warnings
+
 os.environ.setdefault("KERAS_BACKEND", "torch")
 warnings.filterwarnings("ignore")
 from pathlib import Path
-import torch, torch.nn.functional as F
-from torch import nn
+import torch
+import torch.nn.functional as F
+from common import keep
 from fastcore.script import bool_arg, call_parse
+from torch import nn
 from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.models.forecaster import EncoderForecaster
 from convlstm_nb.scan import scan_form
-from common import keep
 
 CASES = dict(
     a=(8, 10, 16, 16, 16, 64, 5),

@@ -15,10 +15,15 @@ if TYPE_CHECKING: # for editors and type checkers; `tools/test_names.py` compare
     from .layers import ConvLSTM as ConvLSTM
     from .learner import convlstm_learner as convlstm_learner
     from .models.forecaster import (
-        EncoderForecaster as EncoderForecaster, NextFrameForecaster as NextFrameForecaster,
-        paper_model as paper_model)
-    from .models.heads import SequenceToMap as SequenceToMap, SequenceToOne as SequenceToOne
+        EncoderForecaster as EncoderForecaster,
+        NextFrameForecaster as NextFrameForecaster,
+    )
+    from .models.heads import (
+        SequenceToMap as SequenceToMap,
+        SequenceToOne as SequenceToOne,
+    )
     from .models.lagrangian import LagrangianForecaster as LagrangianForecaster
+    from .models.papers import paper_model as paper_model
     from .models.periodic import PeriodicForecaster as PeriodicForecaster
     from .precision import Autocast as Autocast
     from .pretrained import shipped_model as shipped_model
@@ -41,7 +46,7 @@ _HOMES = {
     'export_model': 'export',
     'load_model': 'checkpoint',
     'open_records': 'data.open',
-    'paper_model': 'models.forecaster',
+    'paper_model': 'models.papers',
     'save_model': 'checkpoint',
     'sequence_dls': 'dataloaders',
     'shipped_model': 'pretrained',

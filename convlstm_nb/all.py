@@ -2,6 +2,7 @@
 from .cell import *
 from .layers import *
 from .models.forecaster import *
+from .models.papers import *
 from .models.heads import *
 from .models.lagrangian import *
 from .models.periodic import *

@@ -8,17 +8,18 @@ __all__ = ['ForecastHorizon', 'CheckTargets', 'check_reach', 'ResetState', 'row_
            'as_float32', 'ScheduledSampling', 'evaluating', 'FreshSequences']
 
 # %% ../nbs/41_callbacks.ipynb #c3
-import math, warnings
+import math
+import warnings
 from contextlib import contextmanager
 from inspect import signature
 import torch
-from fastcore.basics import patch, store_attr
 from fastai.callback.core import Callback
 from fastai.callback.training import GradientAccumulation
-from fastai.learner import CastToTensor
 from fastai.data.core import DataLoaders, TfmdDL
+from fastai.learner import CastToTensor
 from fastai.torch_core import apply
-from .checks import check_bool, check_choice, arg_error, check_int
+from fastcore.basics import patch, store_attr
+from .checks import arg_error, check_bool, check_choice, check_int
 from .layers import ConvLSTM
 from .losses import LossSum
 from .models.forecaster import NextFrameForecaster
@@ -30,7 +31,7 @@ class ForecastHorizon(Callback):
     def __init__(self,
         # Frames to forecast where a batch has no target; what the model does by default
         # if None
-        horizon:int=None,
+        horizon:int|None=None,
     ): self.horizon = horizon
 
     def before_batch(self):
@@ -181,7 +182,8 @@ def part_losses(
 class AccumulatePixels(Callback):
     "Weigh accumulated batches by their pixels, so that they act as one large batch"
     order,run_valid = GradientAccumulation.order - 1,False
-    counts,row_pixels = (),None
+    counts:list|tuple = ()
+    row_pixels = None
     def before_fit(self):
         acc = [cb for cb in self.learn.cbs if isinstance(cb, GradientAccumulation)]
         self.accumulation = acc[0] if acc else None

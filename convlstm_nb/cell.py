@@ -7,12 +7,20 @@ __all__ = ['PADDING_MODES', 'CONV', 'GROUPS', 'lstm_gates', 'same_padding', 'sam
 
 # %% ../nbs/02_cell.ipynb #c3
 import math
-import torch, torch.nn.functional as F
-from torch import nn
+import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
+from torch import nn
 from convlstm_nb.checks import (
-    FLOATS, check_frames, check_state, check_bool, check_choice, per_axis, arg_error,
-    check_int)
+    FLOATS,
+    arg_error,
+    check_bool,
+    check_choice,
+    check_frames,
+    check_int,
+    check_state,
+    per_axis,
+)
 
 # %% ../nbs/02_cell.ipynb #c7
 def lstm_gates(
@@ -51,7 +59,7 @@ def same_conv(
     x, # `(B,in,*size)`
     weight, # `(out,in,*kernel)`
     bias=None, # `(out,)`
-    dilation:tuple=None, # One for each axis; 1 by default
+    dilation:tuple|None=None, # One for each axis; 1 by default
     padding_mode:str='zeros', # One of `PADDING_MODES`
 ): # `(B,out,*size)`
     "Cross-correlate `x` with `weight`, keeping the size of the image"
@@ -78,6 +86,12 @@ def check_room(x, pads, mode):
 # %% ../nbs/02_cell.ipynb #c19
 class ConvLSTMCell(nn.Module):
     "One step of a ConvLSTM: `h,c = cell(x, (h,c))` (Shi et al. 2015, Eq. 3)"
+    weight_hh:torch.Tensor
+    weight_ih:torch.Tensor|None
+    bias:torch.Tensor|None
+    norm_weight:torch.Tensor|None
+    batch_norm:nn.Module|None
+
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a cell without input
         hidden_channels:int, # Channels of the state

@@ -7,7 +7,9 @@ __all__ = ['MODELS', 'WEIGHTS', 'CONFIG', 'flat', 'write_json', 'read_json', 'to
            'load_tensors', 'pack', 'unpack', 'build_model', 'difference', 'save_model', 'load_config', 'load_model']
 
 # %% ../nbs/43_checkpoint.ipynb #c3
-import hashlib, json, warnings
+import hashlib
+import json
+import warnings
 from pathlib import Path
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from fastcore.foundation import L
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from . import __version__
-from .checks import atomic_path, previous_path, arg_error
+from .checks import arg_error, atomic_path, previous_path
 from .models.forecaster import EncoderForecaster, NextFrameForecaster
 from .models.lagrangian import LagrangianForecaster
 from .models.periodic import PeriodicForecaster
@@ -102,7 +104,7 @@ def _checksum(
 # %% ../nbs/43_checkpoint.ipynb #c16
 def to_bytes(
     tensors:dict, # Name to tensor
-    meta:dict=None, # What else to store: numbers, strings, lists, tuples, dicts
+    meta:dict|None=None, # What else to store: numbers, strings, lists, tuples, dicts
 )->bytes: # A safetensors file
     "Serialize tensors and `meta` with a checksum"
     for k,v in tensors.items():
@@ -137,7 +139,7 @@ def from_bytes(
 def save_tensors(
     path, # Where
     tensors:dict, # Name to tensor
-    meta:dict=None, # What else to store: numbers, strings, lists, tuples, dicts
+    meta:dict|None=None, # What else to store: numbers, strings, lists, tuples, dicts
     keep_previous:bool=False, # Keep the file that was there, under previous_path?
 ):
     "Write tensors and `meta` atomically into one safetensors file with a checksum"

@@ -4,15 +4,19 @@
 
 # %% auto #0
 __all__ = ['FLOATS', 'axes', 'arg_error', 'check_int', 'per_axis', 'per_layer', 'check_choice', 'check_bool', 'check_probability',
-           'check_tensor', 'check_like', 'check_frames', 'check_state', 'previous_path', 'atomic_path']
+           'check_tensor', 'check_like', 'check_frames', 'check_state', 'previous_path', 'atomic_path', 'delegates']
 
 # %% ../nbs/00_checks.ipynb #c4
-import os, re
+import os
+import re
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from itertools import count
 from operator import index
 from pathlib import Path
+from typing import TypeVar
 import torch
+from fastcore import meta
 
 # %% ../nbs/00_checks.ipynb #c6
 _SPATIAL = {1:'L', 2:'HW', 3:'DHW'}
@@ -26,7 +30,7 @@ def axes(
 
 # %% ../nbs/00_checks.ipynb #c10
 def arg_error(
-    name:str, # The argument
+    name:str|os.PathLike, # The argument, or a file
     want:str, # What it must be
     got, # What came
     hint:str='', # How to mend it
@@ -40,7 +44,7 @@ def check_int(
     name:str, # The argument
     value, # An integer, Python's or NumPy's
     least:int=1, # The smallest that is allowed
-    most:int=None, # The largest, if there is one
+    most:int|None=None, # The largest, if there is one
 )->int:
     "Read `value` as an integer of at least `least`"
     want = f"an integer of at least {least}"
@@ -285,3 +289,13 @@ def atomic_path(
         for p in (part,spare):
             with suppress(OSError): p.unlink(missing_ok=True)
         _parts.difference_update((part,spare))
+
+# %% ../nbs/00_checks.ipynb #dg2
+_F = TypeVar('_F', bound=Callable)
+
+def delegates(
+    to, # The function or class whose parameters are taken over
+    **kwargs, # Other arguments of fastcore's `delegates`
+)->Callable[[_F],_F]:
+    "Take over parameters in place of `**kwargs`, and keep the function's hints"
+    return meta.delegates(to, **kwargs)

@@ -8,12 +8,12 @@ __all__ = ['TensorFrames', 'frames_of', 'sequence_dls', 'show_batch', 'show_resu
 # %% ../nbs/40_dataloaders.ipynb #c5
 import numpy as np
 import torch
-from fastcore.basics import chunked
-from plum import dispatch
-from fastai.torch_core import TensorBase
-from fastai.data.core import DataLoaders, TfmdDL
 from fastai.data.block import TransformBlock
+from fastai.data.core import DataLoaders, TfmdDL
+from fastai.torch_core import TensorBase
+from fastcore.basics import chunked
 from fasttransform import ItemTransform
+from plum import dispatch
 from .checks import arg_error, check_int
 from .plotting import show_forecast, show_frames
 
@@ -22,7 +22,7 @@ class TensorFrames(TensorBase):
     "A sequence of images, `(T,C,H,W)`, or a batch of them"
     def show(self,
         ctx=None, # Axes to draw on; new ones if None
-        title:str=None, # Above the strip
+        title:str|None=None, # Above the strip
         **kwargs
     ):
         "Draw the frames side by side"

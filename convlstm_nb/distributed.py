@@ -6,18 +6,20 @@
 __all__ = ['join']
 
 # %% ../nbs/46_distributed.ipynb #c5
-import atexit, math, warnings
+import atexit
+import math
+import warnings
 from contextlib import ExitStack, contextmanager
 import torch
 import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
-from fastcore.basics import chunked, patch, store_attr
 from fastai.callback.core import Callback
 from fastai.callback.progress import ProgressCallback
 from fastai.data.core import TfmdDL
 from fastai.data.load import DataLoader
 from fastai.learner import AvgLoss, AvgMetric
 from fastai.torch_core import default_device, num_distrib, set_seed
+from fastcore.basics import chunked, patch, store_attr
+from torch.nn.parallel import DistributedDataParallel
 from .callbacks import SingleProcess, row_starts
 from .checkpoint import from_bytes, pack, to_bytes, unpack
 from .checks import arg_error

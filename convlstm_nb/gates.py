@@ -6,14 +6,16 @@
 __all__ = ['GateParams', 'gates', 'EagerGates', 'TracedGates', 'CompiledGates']
 
 # %% ../nbs/02a_gates.ipynb #c8
-import types, warnings
+import types
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
-import torch, torch.nn.functional as F
-from torch.fx.experimental.proxy_tensor import make_fx
+import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
+from torch.fx.experimental.proxy_tensor import make_fx
 from .cell import lstm_gates
 
 # %% ../nbs/02a_gates.ipynb #c11

@@ -6,13 +6,18 @@
 __all__ = ['COMPILE_FROM', 'moments_kernel', 'forward_kernel', 'backward_kernel', 'norm_kernel', 'TritonGates', 'choose_gates']
 
 # %% ../nbs/03_kernels.ipynb #c8
-import os, shutil, types
+import os
+import shutil
+import types
 from functools import lru_cache
 import torch
 from fastcore.basics import patch
 from .checks import arg_error
 from .gates import CompiledGates, EagerGates, TracedGates
-try: import triton, triton.language as tl
+
+try:
+    import triton
+    import triton.language as tl
 except ImportError: # the kernels are defined all the same, and never run
     triton = tl = types.SimpleNamespace(jit=lambda f: f, constexpr=None)
 

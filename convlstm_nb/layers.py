@@ -9,13 +9,21 @@ __all__ = ['CarriedState', 'ConvLSTM', 'check_options', 'channel_mask', 'check_l
 import warnings
 from difflib import get_close_matches
 from inspect import signature
-import torch, torch.nn.functional as F
-from torch import nn
-from fastcore.meta import delegates
+import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
-from .checks import (
-    _brief, arg_error, check_bool, check_frames, check_int, check_probability,
-    check_state, per_layer)
+from torch import nn
+from convlstm_nb.checks import (
+    _brief,
+    arg_error,
+    check_bool,
+    check_frames,
+    check_int,
+    check_probability,
+    check_state,
+    delegates,
+    per_layer,
+)
 from .cell import ConvLSTMCell
 from .scan import scan
 
@@ -77,6 +85,8 @@ def _usable(t): # in training, if it comes from inference mode
 # %% ../nbs/05_layers.ipynb #c21
 class ConvLSTM(nn.Module):
     "Stacked ConvLSTM over a sequence of images (Shi et al. 2015)"
+    spatial_dims:int
+    directions:int
     @delegates(ConvLSTMCell)
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a network without input
@@ -88,8 +98,7 @@ class ConvLSTM(nn.Module):
         bidirectional:bool=False, # Run in both directions of time?
         dropout:float=0.0, # Probability to drop a channel between layers
         recurrent_dropout:float=0.0, # Probability to drop a channel of the state
-        # Train with less memory: keep the state every so many frames, and compute the
-        # rest again backwards
+        # Save memory in training: keep the state every so many frames, recompute the rest
         checkpoint_every:int|None=None,
         stateful:bool=False, # Start each call from the last state of the call before?
         **kwargs
@@ -106,8 +115,7 @@ class ConvLSTM(nn.Module):
         if checkpoint_every is not None: check_int('checkpoint_every', checkpoint_every)
         self.checkpoint_every = checkpoint_every
         self.stateful        = check_bool('stateful', stateful)
-        if stateful and bidirectional:
-            raise arg_error('stateful', _ONE_WAY, True)
+        if stateful and bidirectional: raise arg_error('stateful', _ONE_WAY, True)
         if dropout and self.num_layers==1:
             warnings.warn(
                 '`dropout` acts between layers, so it does nothing in a single one',
@@ -139,9 +147,10 @@ def _add_cells(self:ConvLSTM, options):
     reads = [self.in_channels, *(h*self.directions for h in hidden)]
     def cell(l):
         return ConvLSTMCell(reads[l], hidden[l], **{k: v[l] for k,v in options.items()})
-    self.cells = nn.ModuleList(map(cell, range(n)))
+    cells = list(map(cell, range(n)))
+    self.cells = nn.ModuleList(cells)
     self.reverse_cells = nn.ModuleList(map(cell, range(n*self.bidirectional)))
-    self.spatial_dims = self.cells[0].spatial_dims
+    self.spatial_dims = cells[0].spatial_dims
 
 # %% ../nbs/05_layers.ipynb #c21p1
 @patch

@@ -7,27 +7,38 @@ __all__ = ['LOSSES', 'target_mean', 'channels', 'SequenceLearner', 'generator_st
            'plain_attributes', 'convlstm_learner', 'ForecastMetric', 'forecast']
 
 # %% ../nbs/42_learner.ipynb #c5
-import copy, math, random
+import copy
+import math
+import random
 from contextlib import ExitStack, contextmanager
 from functools import partial
 import numpy as np
 import torch
-from fastcore.basics import noop, patch
-from fastcore.foundation import L
-from fastcore.meta import delegates
 from fastai.callback.core import CancelEpochException
 from fastai.callback.schedule import *  # adds fit_one_cycle and lr_find to Learner
 from fastai.callback.training import GradientClip
 from fastai.learner import AvgLoss, AvgMetric, Learner, Metric, Recorder
 from fastai.torch_core import find_bs, num_distrib, to_detach
+from fastcore.basics import noop, patch
+from fastcore.foundation import L
+from fastcore.meta import delegates
+from convlstm_nb.callbacks import (
+    AccumulatePixels,
+    CheckTargets,
+    ForecastHorizon,
+    FreshSequences,
+    ResetState,
+    check_reach,
+    counted_pixels,
+    evaluating,
+    part_losses,
+    peers,
+)
 from .checks import arg_error, check_int
+from .dataloaders import frames_of
 from .losses import FrameBCE, FrameMSE, sequence_cross_entropy
 from .metrics import ForecastScores, frame_mae, frame_mse
 from .models.forecaster import EncoderForecaster, Forecaster
-from .dataloaders import frames_of
-from .callbacks import (
-    AccumulatePixels, CheckTargets, ForecastHorizon, FreshSequences, ResetState,
-    check_reach, counted_pixels, evaluating, part_losses, peers)
 from .monitoring import SkipNonFinite
 
 # %% ../nbs/42_learner.ipynb #c11
@@ -242,10 +253,10 @@ def convlstm_learner(
     loss_func=None, # By default the one that fits `model.output`
     # By default squared and absolute error per frame, and the cross-entropy per
     # sequence
-    metrics:list=None,
+    metrics:list|None=None,
     cbs=None, # More callbacks, one or a list
     clip:float=1.0, # Largest norm of the gradient
-    learner_kwargs:dict=None, # Other arguments of fastai's `Learner`
+    learner_kwargs:dict|None=None, # Other arguments of fastai's `Learner`
     **kwargs, # Arguments of the new EncoderForecaster
 )->SequenceLearner:
     "Put together a Learner that trains a forecaster"
@@ -266,7 +277,7 @@ def _frame_scores(
 )->list: # Metrics for a Learner
     "The scores of the literature, of frames and of logits if there are any"
     frames = dict(activation=loss_func.activation)
-    scores = [partial(frame_mse, **frames), partial(frame_mae, **frames)]
+    scores:list = [partial(frame_mse, **frames), partial(frame_mae, **frames)]
     if loss_func.output=='sigmoid': scores.append(sequence_cross_entropy)
     return scores
 
@@ -298,7 +309,7 @@ def _check_channels(dls, model):
 # %% ../nbs/42_learner.ipynb #c41
 def _target_frames(
     dls, # DataLoaders, perhaps of something else
-)->int: # None where the data do not say
+)->int|None: # None where the data do not say
     "Count the frames of a target"
     ds = getattr(dls.train, 'dataset', None)
     if not hasattr(ds, '__len__') or not hasattr(ds, '__getitem__'): return None

@@ -7,13 +7,13 @@ __all__ = ['History', 'TensorBoard']
 
 # %% ../nbs/45_logging.ipynb #c5
 from pathlib import Path
-from fastcore.basics import patch
 from fastai.callback.core import Callback
 from fastai.learner import Recorder
+from fastcore.basics import patch
 from .callbacks import peers
-from .monitoring import ForecastPicture, epoch_values
 from .checkpoint import flat
 from .checks import atomic_path
+from .monitoring import ForecastPicture, epoch_values
 from .resume import named
 
 # %% ../nbs/45_logging.ipynb #c11
@@ -46,7 +46,7 @@ class History(Callback):
 # %% ../nbs/45_logging.ipynb #c16
 def _hyperparameters(
     learn, # A Learner in a fit
-    more:dict=None, # What else to tell; nested dicts are flattened
+    more:dict|None=None, # What else to tell; nested dicts are flattened
 )->dict: # Names to numbers and strings
     "What a training is made of"
     known = dict(
@@ -73,7 +73,7 @@ class TensorBoard(ForecastPicture):
     "Write losses, scores, hyperparameters and forecasts for TensorBoard, in `folder`"
     def __init__(self,
         folder, # Where the file goes; TensorBoard calls the run after it
-        hparams:dict=None, # What the run is made of, beside what the Learner knows
+        hparams:dict|None=None, # What the run is made of, beside what the Learner knows
         **kwargs # `predict` and `channel`, as in ForecastPicture
     ):
         super().__init__(folder, **kwargs)

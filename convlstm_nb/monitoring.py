@@ -9,11 +9,11 @@ __all__ = ['ForecastPicture', 'epoch_values', 'KeepBest', 'batch_indices', 'Skip
 import warnings
 from pathlib import Path
 import torch
-from fastcore.basics import patch, store_attr
 from fastai.callback.core import Callback, CancelBatchException
 from fastai.learner import CastToTensor
-from .checks import arg_error, check_int
+from fastcore.basics import patch, store_attr
 from .callbacks import evaluating, peers, reset_state
+from .checks import arg_error, check_int
 
 # %% ../nbs/41a_monitoring.ipynb #c8
 class ForecastPicture(Callback):
@@ -43,8 +43,8 @@ class ForecastPicture(Callback):
 
     def after_epoch(self):
         if peers(self.learn).rank: return
-        from convlstm_nb.plotting import save_figure
         import matplotlib.pyplot as plt
+        from convlstm_nb.plotting import save_figure
         fig = self.figure()
         save_figure(fig, Path(self.folder)/f'epoch-{self.epoch+1:03}.png')
         plt.close(fig)
@@ -105,14 +105,14 @@ def batch_indices(
     dl, # A fastai DataLoader while it is read, or a list of batches
     i:int, # Number of the batch
     n:int, # Rows of the batch
-)->list: # Their indices in the dataset; None where the DataLoader does not tell
+)->list|None: # Their indices in the dataset; None where the DataLoader does not tell
     "Which items of the dataset a batch is made of"
     idxs,bs = getattr(dl, '_DataLoader__idxs', None),getattr(dl, 'bs', None)
     return idxs[i*bs:i*bs+n] if isinstance(idxs, list) and bs else None
 
 def _finite_rows(
     ts, # Tensors, each `(B,...)`; others are passed over
-)->torch.Tensor: # bool `(B,)`; None without tensors
+)->torch.Tensor|None: # bool `(B,)`; None without tensors
     "Which rows of a batch have no NaN and no infinity"
     rows = [
         torch.isfinite(t).flatten(1).all(1) for t in ts
@@ -129,7 +129,8 @@ class SkipNonFinite(Callback):
         in_a_row:int=10, # Bad batches after each other that stop the training
     ):
         self.in_a_row,self.good,self.bad = check_int('in_a_row', in_a_row),0,0
-        self.stepped,self.grads = False,None # Is there no gradient of batches before?
+        self.stepped = False # Is there no gradient of batches before?
+        self.grads:list|None = None
 
     def before_fit(self):
         # a search for the learning rate goes where the loss breaks, and forecasts are

@@ -17,8 +17,9 @@ from .monitoring import ForecastPicture
 from .checkpoint import MODELS
 from .checks import arg_error, check_choice
 from .learner import convlstm_learner, same_chance
-from .models.forecaster import EncoderForecaster, PAPERS
+from .models.forecaster import EncoderForecaster
 from .models.lagrangian import LagrangianForecaster
+from .models.papers import PAPERS
 from .models.periodic import PeriodicForecaster
 from .options import (
     DigitsData, FileData, Motion, Options, TrainOptions, data_options)

@@ -6,32 +6,41 @@
 __all__ = ['named', 'read_training', 'TrainingCheckpoint']
 
 # %% ../nbs/44_resume.ipynb #c5
-import hashlib, os, pickle, signal, threading, time, warnings
+import hashlib
+import os
+import pickle
+import signal
+import threading
+import time
+import warnings
 from functools import partial
 from pathlib import Path
 import numpy as np
 import torch
-from fastcore.basics import patch
+from fastai.callback import tracker
 from fastai.callback.core import Callback
 from fastai.callback.schedule import ParamScheduler
-from fastai.callback.tracker import (
-    EarlyStoppingCallback, ReduceLROnPlateau, TrackerCallback)
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import Recorder
 from fastai.optimizer import Optimizer
 from fastai.torch_core import to_device
+from fastcore.basics import patch
+from convlstm_nb.learner import (
+    SequenceLearner,
+    generator_state,
+    plain_attributes,
+    same_chance,
+    set_generator_state,
+)
 from .callbacks import peers, stateful_layers
 from .checkpoint import flat, load_tensors, pack, save_tensors, unpack
-from .checks import check_bool, previous_path, arg_error
-from .learner import (
-    SequenceLearner, generator_state, plain_attributes, same_chance,
-    set_generator_state)
+from .checks import arg_error, check_bool, previous_path
 
 # %% ../nbs/44_resume.ipynb #c14
 _REMEMBERED = {
     Recorder: ('lrs', 'iters', 'losses', 'values'), ParamScheduler: ('hps',),
-    TrackerCallback: ('best', 'new_best'), EarlyStoppingCallback: ('wait',),
-    ReduceLROnPlateau: ('wait',), GradientAccumulation: ('count',)}
+    GradientAccumulation: ('count',), tracker.TrackerCallback: ('best', 'new_best'),
+    tracker.EarlyStoppingCallback: ('wait',), tracker.ReduceLROnPlateau: ('wait',)}
 
 def _remembered(cb):
     "Names of what a fastai callback remembers"
@@ -157,9 +166,8 @@ def _is_setting(v):
 
 def _model_settings(model):
     "The options of each layer, and the shapes of the weights"
-    options = lambda m: {
-        k: v for k,v in vars(m).items()
-        if k[0] != '_' and k != 'training' and _is_setting(v)}
+    told = lambda k, v: k[0] != '_' and k != 'training' and _is_setting(v)
+    options = lambda m: {k: v for k,v in vars(m).items() if told(k, v)}
     shapes = {n: f'{tuple(t.shape)} {t.dtype}' for n,t in model.state_dict().items()}
     return dict(model={n: options(m) for n,m in model.named_modules()}, weights=shapes)
 
@@ -168,15 +176,13 @@ def _optimizer_settings(learn):
     opt,schedules = learn.opt,{}
     for cb in learn.cbs:
         if isinstance(cb, ParamScheduler): schedules |= cb.scheds
-    steps = opt.cbs if isinstance(opt, Optimizer) else [type(opt.opt)]
+    steps = map(named, opt.cbs if isinstance(opt, Optimizer) else [type(opt.opt)])
     fixed = {
         k: [h.get(k) for h in opt.hypers] for k,v in opt.hypers[0].items()
         if k not in schedules and _is_setting(v)}
-    moments = {
-        k: [np.ravel(f(p)).tolist() for p in (0, .1, .3, .6, 1)]
-        for k,f in schedules.items()}
-    steps = [named(f) for f in steps]
-    return dict(optimizer=dict(steps=steps) | fixed, schedule=moments)
+    at = lambda f: [np.ravel(f(p)).tolist() for p in (0, .1, .3, .6, 1)]
+    moments = {k: at(f) for k,f in schedules.items()}
+    return dict(optimizer=dict(steps=list(steps)) | fixed, schedule=moments)
 
 # %% ../nbs/44_resume.ipynb #c25
 def _settings(learn, config=None):
@@ -206,9 +212,7 @@ def _machine(learn):
     return dict(device=name, threads=torch.get_num_threads(), torch=torch.__version__)
 
 # %% ../nbs/44_resume.ipynb #c30
-_PARTS = (
-    'epoch', 'batch', 'seconds', 'settings', 'machine', 'config', 'state', 'start',
-    'now', 'others')
+_PARTS = 'epoch batch seconds settings machine config state start now others'.split()
 
 def read_training(
     path, # The file that a TrainingCheckpoint wrote
@@ -218,9 +222,7 @@ def read_training(
     try:
         state = unpack(*saved)
         return {k: state[k] for k in _PARTS}
-    except (
-        LookupError, ValueError, TypeError, AttributeError, RecursionError
-    ) as e:
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as e:
         raise arg_error(
             path, 'the file of a TrainingCheckpoint', f"another ({e!r})") from None
 
@@ -233,7 +235,7 @@ class TrainingCheckpoint(Callback):
         every_minutes:float=10, # Save this often within an epoch
         resume:bool=False, # Go on from the file, if there is one?
         # What else must be the same to go on, such as the options of a program
-        config:dict=None,
+        config:dict|None=None,
     ):
         if not isinstance(every_minutes, (int, float)) or not every_minutes >= 0:
             raise arg_error('every_minutes', 'a number from 0', repr(every_minutes))
@@ -377,11 +379,9 @@ def _warn_of_unsaved(self:TrainingCheckpoint):
 @patch
 def _save(self:TrainingCheckpoint, epoch, batch):
     "Write the checkpoint from which batch `batch` of epoch `epoch` comes next"
-    validating = batch and not self.training
-    now  = self.learned if validating else generator_state(self.dls)
-    own  = dict(
-        carried=_carried(self.learn.model), now=now,
-        start=self.start if batch else None)
+    now = self.learned if batch and not self.training else generator_state(self.dls)
+    start = self.start if batch else None
+    own = dict(carried=_carried(self.learn.model), now=now, start=start)
     mine,*others = peers(self.learn).gather(own)
     if not peers(self.learn).rank:
         state = dict(

@@ -12,10 +12,17 @@ import torch
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
-from .checks import check_choice, check_int
+from convlstm_nb.steps import (
+    _channels_last,
+    _gate_params,
+    _image,
+    _parts,
+    _rows,
+    _Steps,
+)
 from .cell import GROUPS, ConvLSTMCell, check_room, same_conv, same_padding
+from .checks import check_choice, check_int
 from .kernels import choose_gates
-from .steps import _Steps, _channels_last, _gate_params, _image, _parts, _rows
 
 # %% ../nbs/04_scan.ipynb #c11
 def scan_loop(
@@ -248,7 +255,7 @@ def scan_fast(
     cell:ConvLSTMCell, # The cell
     x, # Frames, prepared, `(B,T,in_channels,*size)`; None in a cell without input
     state, # `(h,c)` before the first step
-    steps:int, # Number of steps
+    steps, # Number of steps
     every:int=0, # Steps between which the memory is kept; 0 to keep all
     valid=None, # Which frames are real, bool `(B,T)`; None for all
     drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`

@@ -6,7 +6,8 @@
 __all__ = []
 
 # %% ../nbs/03a_steps.ipynb #c8
-import torch, torch.nn.functional as F
+import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
 from .cell import CONV
 from .gates import GateParams

@@ -1,6 +1,11 @@
 """Open every page of the built site in Chromium, at desktop and phone width, and
 report what a reader would stumble over."""
-import re, shutil, sys, tempfile, threading, time
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import time
 from base64 import b64decode
 from configparser import ConfigParser
 from functools import partial
@@ -10,8 +15,8 @@ from urllib.parse import unquote, urldefrag, urlparse
 from fastcore.script import call_parse
 from selenium import webdriver
 from selenium.webdriver import ActionChains
-from selenium.webdriver.common.by import By
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
 
 top    = Path(__file__).parent.parent
 widths = {'desktop': 1280, 'phone': 390}
@@ -344,7 +349,8 @@ def throw(driver, base, width):
 
 def compare_throw(js):
     "What the page shows of a throw, beside the forecast of the same frames in Python"
-    import numpy as np, torch
+    import numpy as np
+    import torch
     from convlstm_nb.pretrained import shipped_model
     last = js(
         'const t = throwShape.last(); return {known: [...t.known], expected: '

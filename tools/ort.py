@@ -1,6 +1,10 @@
 """Put ONNX Runtime beside the page that runs a model in the browser: two files of
 the npm package `onnxruntime-web`."""
-import json, shutil, subprocess, sys, tempfile
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from fastcore.script import call_parse
 

@@ -3,11 +3,17 @@ files.
 
 python tools/pack_mnist.py FOLDER [convlstm_nb/data/mnist_digits.npz]
 """
-import os, sys
+import os
+import sys
 from pathlib import Path
 import numpy as np
 from convlstm_nb.data.moving_mnist import (
-    SPLITS, find_idx, load_digits, read_idx, split_rows)
+    SPLITS,
+    find_idx,
+    load_digits,
+    read_idx,
+    split_rows,
+)
 
 SIZES = dict(train=2000, valid=500, test=500)
 

@@ -1,6 +1,8 @@
 """Make README.md from nbs/index.ipynb: what a reader of the page sees, with links
 that hold outside of the site."""
-import posixpath, re, sys
+import posixpath
+import re
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 import nbformat

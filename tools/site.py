@@ -1,14 +1,18 @@
 """Build the site into `_docs` without Quarto and without a network: nbdev's
 processed notebooks, rendered by smalldocs."""
-import logging, re, shutil, sys, tempfile
+import logging
+import re
+import shutil
+import sys
+import tempfile
 from pathlib import Path
+from execnb.nbio import read_nb, write_nb
 from fastcore.script import call_parse
 from fontTools import subset
 from nbdev.config import get_config
 from nbdev.doclinks import _nbpath2html
 from nbdev.quarto import refresh_quarto_yml
 from nbdev.serve import proc_nbs
-from execnb.nbio import read_nb, write_nb
 from smalldocs import layout
 from smalldocs.config import load
 from smalldocs.site import Site

@@ -1,6 +1,8 @@
 """Fail where a cell of a notebook mixes imports with other code: nbdev runs such
 cells alone when it makes the site, and most cannot."""
-import ast, json, sys
+import ast
+import json
+import sys
 from pathlib import Path
 
 nbs = Path(__file__).parent.parent/'nbs'

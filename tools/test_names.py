@@ -1,6 +1,8 @@
 """The names of the package itself: lazy, the same for type checkers, and no name of
 `convlstm_nb.all` stands for two things."""
-import ast, subprocess, sys
+import ast
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 

@@ -1,6 +1,7 @@
 """The notebooks' saved outputs hold no warnings and no paths of the machine they ran
 on, and every picture that a cell describes."""
-import re, sys
+import re
+import sys
 from pathlib import Path
 import nbformat
 

@@ -1,7 +1,8 @@
 "The sidebar lists every page once, and nothing that is not a page."
+import sys
 from collections import Counter
 from pathlib import Path
-import sys, yaml
+import yaml
 
 nbs = Path(__file__).parent.parent/'nbs'
 

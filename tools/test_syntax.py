@@ -1,6 +1,7 @@
 """The package calls nothing that runs what a file says: its syntax is read, module
 by module."""
-import ast, sys
+import ast
+import sys
 from pathlib import Path
 
 package = Path(__file__).parent.parent/'convlstm_nb'

@@ -7,15 +7,18 @@ interrupted goes on where it stopped.
 
 A table is a module here with `ROWS`, name to `(settings, seeds)`, and
 `measure(settings, seed)`: figures, and pictures as arrays of bytes."""
-import json, sys, time
+import json
+import sys
+import time
 from importlib import import_module
 from pathlib import Path
+
 here = Path(__file__).parent
 sys.path[:0] = [str(here), str(here.parent)]
 import numpy as np
+from common import keep, results
 from fastcore.script import call_parse
 from convlstm_nb.checks import atomic_path, check_choice
-from common import keep, results
 
 TABLES = ['ablation','table1','full','throughput']
 folder = results/'papers'

@@ -6,14 +6,14 @@ from functools import partial
 import torch
 from fastai.optimizer import Adam
 from fastai.torch_core import set_seed
+from training import pictures, train
 from convlstm_nb.cell import ConvLSTMCell
 from convlstm_nb.checkpoint import build_model
+from convlstm_nb.experiment import make_experiment
 from convlstm_nb.losses import FrameBCE, FrameMSE
 from convlstm_nb.metrics import frame_mse, skill
-from convlstm_nb.experiment import make_experiment
-from convlstm_nb.options import DigitsData, OPTIMIZERS
+from convlstm_nb.options import OPTIMIZERS, DigitsData
 from convlstm_nb.presets import PRESETS
-from training import pictures, train
 
 QUICK   = PRESETS['quick']
 # fresh ones in each epoch, so nine epochs of 800 are three of 2,400

@@ -5,12 +5,14 @@ carried there: no file in it is larger than 16 MiB.
 
 The model is chosen on the validation sequences; the test sequences are read once, when
 the training is over."""
-import json, subprocess, sys
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.metrics import skill
-from convlstm_nb.models.forecaster import PAPERS
+from convlstm_nb.models.papers import PAPERS
 from convlstm_nb.options import TrainOptions
 from convlstm_nb.presets import PRESETS
 from convlstm_nb.runs import train_run

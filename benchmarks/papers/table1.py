@@ -7,14 +7,14 @@ import torch
 from fastai.torch_core import set_seed
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
+from training import pictures, train
 from convlstm_nb.callbacks import evaluating
+from convlstm_nb.experiment import make_experiment
 from convlstm_nb.losses import FrameBCE, sequence_cross_entropy
 from convlstm_nb.metrics import frame_mse
-from convlstm_nb.models.forecaster import paper_model
-from convlstm_nb.experiment import make_experiment
-from convlstm_nb.options import DigitsData, OPTIMIZERS
+from convlstm_nb.models.papers import paper_model
+from convlstm_nb.options import OPTIMIZERS, DigitsData
 from convlstm_nb.presets import PRESETS
-from training import pictures, train
 
 SMALL = dict(
     motion=dict(

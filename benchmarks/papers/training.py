@@ -1,11 +1,12 @@
 """One training of one small model, as `convlstm_train` trains, with what the tables
 take away"""
-import math, time
+import math
+import time
 import torch
 from fastai.torch_core import set_seed
 from convlstm_nb.dataloaders import sequence_dls
-from convlstm_nb.monitoring import KeepBest
 from convlstm_nb.learner import convlstm_learner, forecast
+from convlstm_nb.monitoring import KeepBest
 from convlstm_nb.options import TrainOptions
 
 def train(model, ds, train, loss_func, opt_func, seed, metrics, clip=1.):

@@ -3,9 +3,11 @@ and with `--check` they are only tried, and no figure is kept. It fails where a 
 
 A part is a file `check_<part>.py` here with a function `rows()` that yields one dict for each line of the table:
 `what` was checked, what was `wanted`, what was `got` (with its figure), and whether it `passed`."""
-import sys, time
+import sys
+import time
 from importlib import import_module
 from pathlib import Path
+
 here = Path(__file__).parent
 sys.path[:0] = [str(here), str(here.parent)]
 from common import keep

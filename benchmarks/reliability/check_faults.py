@@ -1,5 +1,12 @@
 "What happens to a training when something goes wrong around it?"
-import json, os, re, signal, subprocess, sys, tempfile, time
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 from check_resume import night, resume, same, train
 from convlstm_nb.resume import read_training

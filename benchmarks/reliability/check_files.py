@@ -1,10 +1,22 @@
 "Files that outlast kills, full disks and flipped bits."
-import os, random, resource, signal, sys, tempfile, time, warnings
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import warnings
 from pathlib import Path
 import torch
 from safetensors.torch import load as plain_load
 from convlstm_nb.checkpoint import (
-    build_model, load_model, load_tensors, save_model, save_tensors)
+    build_model,
+    load_model,
+    load_tensors,
+    save_model,
+    save_tensors,
+)
 from convlstm_nb.checks import previous_path
 
 N     = 30 # Kills

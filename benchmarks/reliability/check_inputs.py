@@ -3,17 +3,32 @@ import warnings
 import numpy as np
 import torch
 from torch import nn
-from convlstm_nb.data.archive import ArchiveWindows
 from convlstm_nb.cell import ConvLSTMCell
-from convlstm_nb.convert import from_keras, from_lstm, from_state_dict, to_keras, to_lstm
+from convlstm_nb.convert import (
+    from_keras,
+    from_lstm,
+    from_state_dict,
+    to_keras,
+    to_lstm,
+)
+from convlstm_nb.data.archive import ArchiveWindows
+from convlstm_nb.data.open import open_records
 from convlstm_nb.export import export_model
 from convlstm_nb.layers import ConvLSTM
-from convlstm_nb.models.forecaster import EncoderForecaster, NextFrameForecaster, to_patches
-from convlstm_nb.models.heads import SequenceToMap, SequenceToOne, pool_frames, pool_pixels
+from convlstm_nb.models.forecaster import (
+    EncoderForecaster,
+    NextFrameForecaster,
+    to_patches,
+)
+from convlstm_nb.models.heads import (
+    SequenceToMap,
+    SequenceToOne,
+    pool_frames,
+    pool_pixels,
+)
 from convlstm_nb.models.lagrangian import LagrangianForecaster
 from convlstm_nb.models.periodic import PeriodicForecaster
 from convlstm_nb.models.tiling import forecast_tiles
-from convlstm_nb.data.open import open_records
 from convlstm_nb.streaming import StreamingForecast
 
 nan,inf = float('nan'),float('inf')

@@ -3,7 +3,13 @@
 A mistake is pieces of source text and what stands there instead, in the notebook (whose own cells are run) and in the
 module that it exports (which the other notebooks import); some are made on two pages at once. A text that is not found exactly once is a failure, so the list
 cannot fall behind the code. Before any of them, the copy must pass as it is."""
-import json, os, re, shutil, subprocess, sys, tempfile
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 

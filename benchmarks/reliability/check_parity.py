@@ -1,5 +1,8 @@
 "What PyTorch tests of `nn.LSTM` holds for `ConvLSTM`, each line tried on both where both can do it."
-import copy, io, pickle, threading
+import copy
+import io
+import pickle
+import threading
 import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap

@@ -1,17 +1,21 @@
 "Is a training that was killed and resumed the same, to the last bit, as one that was not?"
-import contextlib, os, subprocess, sys, tempfile
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import torch
-from torch import nn
 from fastai.callback.core import Callback
+from torch import nn
 from convlstm_nb.callbacks import ResetState, stream_dls
 from convlstm_nb.checkpoint import load_model
+from convlstm_nb.data.windows import StreamChunks
 from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.learner import SequenceLearner
 from convlstm_nb.losses import FrameBCE
 from convlstm_nb.resume import TrainingCheckpoint, read_training
-from convlstm_nb.data.windows import StreamChunks
 
 BATCHES = 4 # in an epoch of `night.py`
 

@@ -1,32 +1,56 @@
 """Files from elsewhere: nothing in them runs, nothing is written outside, nothing is
 allocated for what they only claim."""
-import contextlib, gzip, io, json, lzma, os, pickle, re, resource, shutil, struct, subprocess, sys, tempfile, warnings, zipfile, zlib
+import contextlib
+import gzip
+import io
+import json
+import lzma
+import os
+import pickle
+import re
+import resource
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import warnings
+import zipfile
+import zlib
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-import numpy as np, torch
-from convlstm_nb import cli, runs
+import numpy as np
+import torch
 from fastai.callback.core import Callback
 from fastai.learner import load_learner
-from convlstm_nb.data.archive import ArchiveWindows
-from convlstm_nb.dataloaders import sequence_dls
-from convlstm_nb.monitoring import KeepBest
+from convlstm_nb import cli, runs
 from convlstm_nb.checkpoint import (
-    _checksum, build_model, load_model, load_tensors, pack, read_json, save_model,
-    save_tensors)
-from convlstm_nb.learner import convlstm_learner
-from convlstm_nb.data.moving_mnist import load_digits, read_idx
-from convlstm_nb.export import export_model
-from convlstm_nb.presets import PRESETS
-from convlstm_nb.file_windows import file_records
-from convlstm_nb.options import FileData
-from convlstm_nb.resume import read_training
+    _checksum,
+    build_model,
+    load_model,
+    load_tensors,
+    pack,
+    read_json,
+    save_model,
+    save_tensors,
+)
+from convlstm_nb.data.archive import ArchiveWindows
 from convlstm_nb.data.files import open_npy, open_npz
 from convlstm_nb.data.formats import image_dataset, numpy_dataset, read_frames
+from convlstm_nb.data.moving_mnist import load_digits, read_idx
 from convlstm_nb.data.netcdf import open_dataset
 from convlstm_nb.data.open import open_records
 from convlstm_nb.data.scaling import Scaling, fit_scaling
 from convlstm_nb.data.windows import Windows
+from convlstm_nb.dataloaders import sequence_dls
+from convlstm_nb.export import export_model
+from convlstm_nb.file_windows import file_records
+from convlstm_nb.learner import convlstm_learner
+from convlstm_nb.monitoring import KeepBest
+from convlstm_nb.options import FileData
+from convlstm_nb.presets import PRESETS
+from convlstm_nb.resume import read_training
 
 root = Path(__file__).parent.parent.parent
 SPEC = {

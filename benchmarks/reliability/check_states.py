@@ -1,20 +1,28 @@
 "The state of a layer and of a learner: nothing leaks from call to call, from thread to thread, from training to validation, and nothing grows."
-import copy, gc, os, subprocess, sys, tempfile, threading, tracemalloc, warnings
+import copy
+import gc
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import tracemalloc
+import warnings
 from pathlib import Path
 import torch
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 from fastai.callback.core import Callback, CancelFitException
 from fastai.data.core import DataLoaders
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 from convlstm_nb.callbacks import ResetState, evaluating, stateful_layers, stream_dls
 from convlstm_nb.checkpoint import save_model
+from convlstm_nb.data.windows import StreamChunks
 from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.learner import convlstm_learner, forecast
 from convlstm_nb.losses import FrameMSE
 from convlstm_nb.models.forecaster import EncoderForecaster, NextFrameForecaster
 from convlstm_nb.models.lagrangian import LagrangianForecaster
 from convlstm_nb.models.periodic import PeriodicForecaster
-from convlstm_nb.data.windows import StreamChunks
 
 def row(what, wanted, got, passed): return dict(what=what, wanted=wanted, got=got, passed=bool(passed))
 

@@ -1,10 +1,17 @@
 "Values and gradients against a NumPy loop, Keras, the ONNX reference LSTM and finite differences; and what stays finite."
-import contextlib, io, json, os, subprocess, sys, warnings
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import warnings
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 import numpy as np
 import torch
+from reference import Direction, Stack
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
@@ -12,7 +19,6 @@ from convlstm_nb.cell import PADDING_MODES, ConvLSTMCell
 from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.models.forecaster import EncoderForecaster, NextFrameForecaster
 from convlstm_nb.scan import loop_reason, scan, scan_form
-from reference import Direction, Stack
 
 def number(t): return t.nan_to_num(torch.inf).item() # `max` would overlook a NaN
 
@@ -163,7 +169,7 @@ def onnx_rows():
     what = 'ONNX reference LSTM with peepholes, on images of one pixel, float64, both directions'
     if not find_spec('onnx'): yield row(what, 'within 1e-10', 'skipped: onnx is not installed', True); return
     import onnx
-    from onnx import helper, TensorProto
+    from onnx import TensorProto, helper
     from onnx.reference import ReferenceEvaluator
     m,(T,B,n,h) = randomise(ConvLSTM(3, 4, 1, batch_first=False, bidirectional=True, dtype=torch.float64)),(6,2,3,4)
     iofc = lambda w: np.concatenate([w.chunk(4)[g].detach().numpy() for g in (0,3,1,2)]) # from our i,f,g,o

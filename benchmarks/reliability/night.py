@@ -4,8 +4,14 @@
 `KILL=n` sends SIGKILL to itself in batch n, `SIGNAL=INT,n` or `TERM,n` another signal, `WORKER=n` kills a worker process;
 `OPTIMIZER` and `SEQUENCES` make it another training.
 The data are noisy in every sequence, from three generators, so nothing comes out equal by luck."""
-import multiprocessing, os, random, signal, sys, time
-import numpy as np, torch
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+import numpy as np
+import torch
 from fastai.callback.core import Callback
 from convlstm_nb import cli, presets, runs
 from convlstm_nb.data.moving_mnist import MovingMNIST

@@ -6,12 +6,13 @@
 __all__ = ['shuffle_by_chunk', 'chunk_edges', 'overlaps', 'ArchiveWindows', 'ChunkSampler']
 
 # %% ../../nbs/47_data.archive.ipynb #c3
-import copy, os
+import copy
+import os
 import numpy as np
 import torch
 from fastcore.meta import delegates, method
 from torch.utils.data import Sampler
-from ..checks import arg_error, check_int
+from ..checks import arg_error, check_int, delegates
 from .join import Joined
 from .open import GridArray
 from .windows import Windows
@@ -19,7 +20,7 @@ from .windows import Windows
 # %% ../../nbs/47_data.archive.ipynb #c12
 def chunk_edges(
     values, # What a Record reads from
-)->tuple: # Along time, rows and columns: `[0, …, length]`; None without chunks
+)->tuple|None: # Along time, rows and columns: `[0, …, length]`; None without chunks
     "Say where the chunks of an array begin and end"
     if isinstance(values, Joined): return _joined_edges(values)
     if not isinstance(values, GridArray): return None
@@ -143,7 +144,7 @@ class ArchiveWindows(Windows):
         *,
         # Places to read at once: more mix better, and take more memory
         interleave:int=8,
-        max_missing:float=None, # As of Windows
+        max_missing:float|None=None, # As of Windows
         **kwargs
     ):
         super().__init__(records, context, horizon, max_missing=max_missing, **kwargs)
@@ -155,7 +156,7 @@ class ArchiveWindows(Windows):
         chunks = max(n for _,n in block.values())
         cache  = _ChunkCache((2*self.interleave + 2)*chunks + self.interleave)
         cached = {
-            k: v if edges[k] is None else _WholeChunks(v, edges[k], cache, i)
+            k: v if (e := edges[k]) is None else _WholeChunks(v, e, cache, i)
             for i,(k,v) in enumerate(arrays.items())}
         self.block   = _window_blocks(self, {k: e for k,(e,_) in block.items()})
         self.records = [_with_values(r, cached[id(r.values)]) for r in self.records]
@@ -222,7 +223,7 @@ class ChunkSampler(Sampler):
         windows:ArchiveWindows, # What to visit
         bs:int, # Windows in a batch
         streams:int=1, # Who take batches in turn: workers of all processes
-        generator:torch.Generator=None, # PyTorch's own if None
+        generator:torch.Generator|None=None, # PyTorch's own if None
     ):
         self.bs,self.streams = check_int('bs', bs),check_int('streams', streams)
         self.windows,self.generator = windows,generator

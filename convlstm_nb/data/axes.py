@@ -7,8 +7,9 @@ __all__ = ['AXES', 'TIME_NAMES', 'ROW_NAMES', 'COLUMN_NAMES', 'check_axes', 'lay
            'parse_select', 'record_dims']
 
 # %% ../../nbs/34c_data.axes.ipynb #c3
-import re, warnings
-import cf_xarray # noqa: F401, adds `.cf` to xarray
+import re
+import warnings
+import cf_xarray  # noqa: F401, adds `.cf` to xarray
 import pandas as pd
 import xarray as xr
 from ..checks import arg_error
@@ -46,7 +47,7 @@ def _unknown_layout(name, shape, channels):
 # %% ../../nbs/34c_data.axes.ipynb #c12
 def layout_of(
     shape:tuple, # Of an array without names
-    channels:int=None, # Channels that a model reads; None if they are not known
+    channels:int|None=None, # Channels that a model reads; None if they are not known
     name:str='frames', # What the message calls it
 )->str: # 'THW', 'TCHW', 'BTHW' or 'BTCHW'
     "Say which axis is which, where one reading is possible"

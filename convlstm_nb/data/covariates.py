@@ -13,12 +13,12 @@ import cftime
 import numpy as np
 import torch
 from fastcore.basics import patch
-from ..checks import check_choice, arg_error
+from ..checks import arg_error, check_choice
 from .files import open_npz
 from .netcdf import open_dataset, reading
 from .open import find_files, open_records
-from .scaling import Scaling, fit_scaling
 from .records import Record
+from .scaling import Scaling, fit_scaling
 from .windows import fill_missing
 
 # %% ../../nbs/39_data.covariates.ipynb #c7
@@ -140,8 +140,8 @@ def _spread(
 class Covariates:
     "What is known ahead, made ready for a model"
     def __init__(self,
-        scalings:list=(), # A Scaling for each covariate of the records
-        cycles:list=(), # Some of 'hour' and 'season'
+        scalings:list|tuple=(), # A Scaling for each covariate of the records
+        cycles:list|tuple=(), # Some of 'hour' and 'season'
     ):
         self.scalings = list(scalings)
         self.cycles = [check_choice('cycles', c, list(CYCLES)) for c in cycles]
@@ -189,13 +189,13 @@ def from_dict(cls:Covariates, d):
     "Make covariates of what `to_dict` gives"
     if not isinstance(d, dict) or set(d) != {'scalings', 'cycles'}:
         raise arg_error('covariates', 'a dict of scalings and cycles', str(d)[:80])
-    return cls([Scaling.from_dict(s) for s in d['scalings']], d['cycles'])
+    return Covariates([Scaling.from_dict(s) for s in d['scalings']], d['cycles'])
 
 # %% ../../nbs/39_data.covariates.ipynb #c25
 def fit_covariates(
     records:list, # Records to train on, and no others
-    cycles:list=(), # Some of 'hour' and 'season'
-)->Covariates: # None where there is nothing
+    cycles:list|tuple=(), # Some of 'hour' and 'season'
+)->Covariates|None: # None where there is nothing
     "Scale covariates by training records"
     records = [records] if isinstance(records, Record) else list(records)
     scalings = [

@@ -7,7 +7,13 @@ __all__ = ['MAX_UNPACK', 'check_extent', 'check_regular', 'check_no_link', 'disk
            'unpacked_size', 'chunk_room']
 
 # %% ../../nbs/34_data.files.ipynb #c3
-import bz2, gzip, io, math, os, zipfile, zlib
+import bz2
+import gzip
+import io
+import math
+import os
+import zipfile
+import zlib
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -27,7 +33,7 @@ _MAX_CHUNKS = 2**13 # Chunks of one frame
 def check_extent(
     path, # The file
     shape:tuple, # `(T,C,H,W)`
-    chunks:tuple=None, # Rows and columns of a chunk, where there are chunks
+    chunks:tuple|None=None, # Rows and columns of a chunk, where there are chunks
 ):
     "Raise an error for frames that do not fit into memory, or have too many chunks"
     frames, *frame = map(int, shape)
@@ -37,7 +43,8 @@ def check_extent(
         raise arg_error(
             path, f"at most {_MAX_STEPS} frames of at most {_MAX_FRAME} pixels",
             f"shape {(frames, *frame)}", 'cut or coarsen it first')
-    n = prod(-(-s // size) for s, size in zip(frame[1:], chunks or frame[1:]))
+    chunks = chunks or tuple(frame[1:])
+    n = prod(-(-s // size) for s, size in zip(frame[1:], chunks))
     if n > _MAX_CHUNKS:
         raise arg_error(
             path, f"an array with at most {_MAX_CHUNKS} chunks a frame",

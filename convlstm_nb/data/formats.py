@@ -6,16 +6,29 @@
 __all__ = ['IMAGES', 'array_dataset', 'numpy_dataset', 'by_number', 'image_dataset', 'read_frames', 'write_frames']
 
 # %% ../../nbs/35_data.formats.ipynb #c3
-import re, warnings
+import re
+import warnings
 from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from convlstm_nb.data.axes import (
+    AXES,
+    COLUMN_NAMES,
+    ROW_NAMES,
+    TIME_NAMES,
+    check_axes,
+    layout_of,
+)
+from convlstm_nb.data.files import (
+    MAX_UNPACK,
+    check_no_link,
+    check_regular,
+    naming,
+    open_npy,
+    open_npz,
+)
 from ..checks import arg_error
-from .axes import (
-    AXES, COLUMN_NAMES, ROW_NAMES, TIME_NAMES, check_axes, layout_of)
-from .files import (
-    MAX_UNPACK, check_no_link, check_regular, naming, open_npy, open_npz)
 from .records import as_variable, save_array
 from .times import from_file_names
 
@@ -42,8 +55,8 @@ def _aside_coords(
 # %% ../../nbs/35_data.formats.ipynb #c9
 def array_dataset(
     arrays:dict, # `{name: array}` of one shape
-    axes:str=None, # Their axes; as their shape says if None
-    aside:dict=None, # Small arrays beside them: times, rows, columns
+    axes:str|None=None, # Their axes; as their shape says if None
+    aside:dict|None=None, # Small arrays beside them: times, rows, columns
     name:str='array', # What messages call them
 ): # xarray Dataset
     "Label arrays without names"
@@ -53,7 +66,7 @@ def array_dataset(
             got = f"{a.shape} of {a.dtype} for {k}"
             raise arg_error(name, 'arrays of numbers of one shape', got)
     axes = axes or layout_of(shape, name=name)
-    check_axes(axes, range(len(shape)), shape)
+    check_axes(axes, tuple(range(len(shape))), shape)
     # an array may have the name of an axis: `np.savez(path, x=frames)`
     dims = {l: f'{AXES[l]}_axis' if AXES[l] in arrays else AXES[l] for l in axes}
     coords = _aside_coords(aside or {}, dict(zip(axes, shape)), dims)
@@ -70,7 +83,7 @@ _PACKING = dict(scale='scale', scale_factor='scale', offset='offset', add_offset
 def numpy_dataset(
     path, # A `.npy` or `.npz` file
     variables=None, # Arrays of a `.npz` file
-    axes:str=None, # Their axes
+    axes:str|None=None, # Their axes
 ): # xarray Dataset
     "Open a NumPy file"
     if Path(path).suffix.lower() == '.npy':
@@ -244,7 +257,7 @@ def _fractions(a, path):
 def read_frames(
     path, # A `.npy` or `.npz` file
     channels:int=1, # Channels wanted
-    key:str=None, # Which array of a `.npz` file; the only one there is if None
+    key:str|None=None, # Which array of a `.npz` file; the only one there is if None
 )->tuple: # float32 tensor `(B,T,C,H,W)`, and the layout in the file
     "Read sequences of images from a NumPy file"
     path = Path(path)

@@ -7,14 +7,24 @@ __all__ = ['SPLITS', 'split_rows', 'read_idx', 'find_idx', 'load_digits', 'downl
            'resize_digits', 'MovingMNIST', 'draw_motion']
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c3
-import gzip, math, struct, zlib, numpy as np, torch
-from operator import index
+import gzip
+import math
+import struct
+import zlib
 from importlib.resources import files
+from operator import index
 from pathlib import Path
-from torch.nn import functional as F
+import numpy as np
+import torch
 from fastcore.basics import patch, store_attr
-from ..checks import (
-    atomic_path, check_bool, arg_error, check_int, check_choice)
+from torch.nn import functional as F
+from convlstm_nb.checks import (
+    arg_error,
+    atomic_path,
+    check_bool,
+    check_choice,
+    check_int,
+)
 from .windows import EpochDataset
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c7
@@ -44,7 +54,7 @@ def read_idx(
             magic = f.read(4)
             if len(magic) < 4 or magic[:3] != b'\0\0\x08':
                 raise arg_error(
-                    path, 'an idx file of bytes', f"a file that begins with {magic}")
+                    path, 'an idx file of bytes', f"a file that begins with {magic!r}")
             sides = f.read(4*magic[3])
             shape = struct.unpack(f'>{len(sides)//4}I', sides[:len(sides)//4*4])
             n     = math.prod(shape)
@@ -182,7 +192,7 @@ class MovingMNIST(EpochDataset):
         digit_size:int=28,   # Side of a digit, pixels
         speed:tuple=(3,5),   # Lowest and highest speed, pixels a frame
         # Use only this many digits, the first ones; the paper uses 500
-        pool:int=None,
+        pool:int|None=None,
         # `(N,h,w)` uint8 images to use instead, from load_digits say
         digits=None,
         # New sequences in each `epoch`, rather than always the same?
@@ -262,7 +272,8 @@ def _random_numbers(
     n     = ds.n_digits
     which = rng.integers(len(ds.digits), size=n)
     start = rng.uniform(0, ds.size-ds.digit_size, (n,2))
-    return which, start, rng.uniform(0, 2*np.pi, n), rng.uniform(*ds.speed, n)
+    slow, fast = ds.speed
+    return which, start, rng.uniform(0, 2*np.pi, n), rng.uniform(slow, fast, n)
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c62
 @patch

@@ -23,7 +23,7 @@ _FILTERS = {1:'deflate', 2:'shuffle', 3:'fletcher32', 32000:'lzf'}
 
 def _check_filters(
     dset, # h5py Dataset
-)->int: # Place of deflate among its filters; None if it is not there
+)->int|None: # Place of deflate among its filters; None if it is not there
     "Refuse filters other than a shuffle, one compressor and a checksum, in this order"
     props = dset.id.get_create_plist()
     codes = [props.get_filter(i)[0] for i in range(props.get_nfilters())]
@@ -167,7 +167,7 @@ def _open_file(path, group):
 # %% ../../nbs/34b_data.netcdf.ipynb #c22
 def open_dataset(
     path, # A NetCDF or HDF5 file, or a Zarr store
-    group:str=None, # A group in it
+    group:str|None=None, # A group in it
 ): # xarray Dataset, of which nothing is read yet
     "Open a file with xarray, times as they are stored"
     path = Path(path)
@@ -179,7 +179,8 @@ def open_dataset(
             if hasattr(found, 'chunks'): # one array, without a group around it
                 dims = dimension_names(found) or [f'dim_{i}' for i in range(found.ndim)]
                 return xr.Dataset({'value': as_variable(dims, found)})
-            source, options = path, dict(engine='zarr', group=group)
+            source = path
+            options:dict = dict(engine='zarr', group=group)
         else: source, options = _open_file(path, group)
         return xr.open_dataset(
             source, decode_times=False, decode_coords='all', cache=False,

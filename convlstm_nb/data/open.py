@@ -6,19 +6,32 @@
 __all__ = ['GridArray', 'find_files', 'open_records']
 
 # %% ../../nbs/36_data.open.ipynb #c3
-import glob, os, warnings
+import glob
+import os
+import warnings
 from functools import partial
 from pathlib import Path
 import h5py
 import numpy as np
 import torch
 import xarray as xr
+from convlstm_nb.data.axes import (
+    TIME_NAMES,
+    check_axes,
+    labels_along,
+    named_axes,
+    parse_select,
+    record_dims,
+)
+from convlstm_nb.data.formats import (
+    IMAGES,
+    array_dataset,
+    by_number,
+    image_dataset,
+    numpy_dataset,
+)
 from ..checks import arg_error, check_choice
-from .axes import (
-    TIME_NAMES, check_axes, labels_along, named_axes, parse_select, record_dims)
 from .files import check_extent, check_regular, disk_bytes
-from .formats import (
-    IMAGES, array_dataset, by_number, image_dataset, numpy_dataset)
 from .join import join_records
 from .netcdf import open_dataset, reading
 from .records import Record, as_variable, dimension_names
@@ -35,7 +48,7 @@ def _said_range(attrs):
 
 def _valid_range(
     var:xr.Variable, # Decoded by xarray
-)->tuple: # Lowest and highest valid value; None if the file does not say
+)->tuple|None: # Lowest and highest valid value; None if the file does not say
     "Read the range of valid values, packed if it has their type (NetCDF User Guide)"
     said, packing = _said_range(var.attrs), var.encoding
     kinds = {np.asarray(v).dtype.kind for v in said if v is not None}
@@ -74,7 +87,7 @@ class GridArray:
         variables:list, # Names
         axes:list, # `{letter: dimension}` for each variable
         path=None, # The file
-        at:dict=None, # The place along each other dimension
+        at:dict|None=None, # The place along each other dimension
     ):
         self.source, self.variables, self.axes = source, variables, axes
         self.path, self.at = path, at or {}
@@ -222,7 +235,7 @@ def _axes_of(ds, variables, axes, name):
 def _dataset_records(
     source, # xarray Dataset, or a file as _Opened
     variables=None, # Variables that become channels; the only one there is if None
-    axes:str=None, # As of open_records
+    axes:str|None=None, # As of open_records
     select=None, # As of open_records
     missing_dims:str='raise', # As of open_records
     path=None, # The file
@@ -279,7 +292,7 @@ def _in_group(path, variables):
 def _open_path(
     path, # A file or a folder
     variables=None, # As of open_records
-    axes:str=None, # As of open_records
+    axes:str|None=None, # As of open_records
     **kwargs # As of _dataset_records
 )->list: # Records
     "Open a file or a folder by what it is"
@@ -305,7 +318,7 @@ def _open_path(
 def _open_memory(
     data, # An array or xarray object, an HDF5 or Zarr object, or a list of arrays
     variables=None, # As of open_records
-    axes:str=None, # As of open_records
+    axes:str|None=None, # As of open_records
     name:str='array', # What messages call it
     **kwargs # As of _dataset_records
 ): # Records; None for a path
@@ -340,7 +353,7 @@ def open_records(
     *,
     join:bool=True, # Are several files one sequence?
     # The axes in their order where they are not clear: letters of BTCHW, 'BTHW' say
-    axes:str=None,
+    axes:str|None=None,
     # What to read along another axis: `{'level': 500}`, or 'expver=1,level=500'
     select=None,
     # Where a file lacks an axis of `select`: 'raise' an error, or 'ignore' it, as in
@@ -351,8 +364,8 @@ def open_records(
     fill=(),
     valid=None, # `(H,W)` bool: False where there is never a value
     # What a stored number is multiplied by, where the file does not say it
-    scale:float=None,
-    offset:float=None, # And what is added to it
+    scale:float|None=None,
+    offset:float|None=None, # And what is added to it
 )->list: # Records
     "Open data of any format; frames are read when they are asked for"
     kwargs = dict(

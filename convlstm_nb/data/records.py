@@ -10,6 +10,7 @@ __all__ = ['Record', 'DecodedFrames', 'as_variable', 'dimension_names', 'known_f
 import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 import numpy as np
 import torch
 import xarray as xr
@@ -52,19 +53,19 @@ def _check_fields(r):
 class Record:
     "Frames `(T,C,H,W)` with their times and places, read as far as they are needed"
     # Array or tensor `(T,C,H,W)`, or what has `shape` and `dtype` and slices like one
-    values:object
-    times:object = None         # `(T,)` datetime64, cftime dates, or increasing numbers
-    coords:object = None        # Places along `dims`: xarray Dataset, or its `coords`
+    values:Any
+    times:Any = None            # `(T,)` datetime64, cftime dates, or increasing numbers
+    coords:Any = None           # Places along `dims`: xarray Dataset, or its `coords`
     # `{name: attrs}` for each channel; `attrs` may hold `units`
     variables:dict = field(default_factory=dict)
     attrs:dict = field(default_factory=dict)     # What else the file says of itself
     dims:tuple = ('time','y','x') # Names of the axes of time and place
     name:str = 'record'         # What messages call it: its file
     fill:tuple = ()             # Stored numbers that stand for a missing pixel
-    valid:object = None         # `(H,W)` bool: False where there is never a value
+    valid:Any = None            # `(H,W)` bool: False where there is never a value
     scale:float = 1             # What a stored number is multiplied by
     offset:float = 0            # And what is added to it
-    box:tuple = None            # Ranges of frames, rows and columns; all if None
+    box:tuple = ()              # Ranges of frames, rows and columns; all if empty
     # Known-future covariates: records with as many frames, or one if it is a map
     covariates:tuple = ()
 
@@ -159,7 +160,7 @@ class DecodedFrames:
     )->Record:
         "Make a record of these frames, with the times and places of the one they are from"
         return replace(
-            self.record, values=self, box=None, fill=(), valid=None, scale=1, offset=0,
+            self.record, values=self, box=(), fill=(), valid=None, scale=1, offset=0,
             **changes)
 
 # %% ../../nbs/31_data.records.ipynb #c18
@@ -216,7 +217,7 @@ def as_variable(
 # %% ../../nbs/31_data.records.ipynb #c24
 def dimension_names(
     array, # A Zarr array, say
-)->tuple: # Names, or None
+)->tuple|None: # Names
     "Look up the names of the axes of an array"
     names = getattr(getattr(array, 'metadata', None), 'dimension_names', None)
     if not names and hasattr(array, 'attrs'): names = array.attrs.get('_ARRAY_DIMENSIONS')
@@ -253,7 +254,7 @@ def runs(self:Record)->list: # `[(first, after the last)]`
 def after(self:Record,
     n:int, # How many frames
     step:int=1, # Record's frames from one to the next
-)->np.ndarray: # `(n,)`; None without times
+)->np.ndarray|None: # `(n,)`; None without times
     "Say the times of the frames that follow"
     if self.times is None: return None
     times = self.times[slice(*self.runs()[-1])]

@@ -6,12 +6,13 @@
 __all__ = ['KINDS', 'to_dbz', 'from_dbz', 'Scaling', 'fit_scaling', 'units_factor', 'record_in_units', 'rain_records']
 
 # %% ../../nbs/38_data.scaling.ipynb #c3
-import re, warnings
+import re
+import warnings
 from dataclasses import replace
 import numpy as np
 import torch
 from fastcore.basics import patch
-from ..checks import check_choice, arg_error
+from ..checks import arg_error, check_choice
 from .records import DecodedFrames, Record
 
 # %% ../../nbs/38_data.scaling.ipynb #c7
@@ -48,7 +49,7 @@ def _apply_kind(
 def _check_span(
     span, # As of Scaling
     n:int, # Channels
-)->list: # The same
+)->list|None: # The same
     "Check a data range"
     if span is not None and (
         not isinstance(span, list) or len(span) != n
@@ -81,7 +82,7 @@ class Scaling:
         kind,
         shift, # What is taken away after the function: number, `(C,1,1)` or `(C,H,W)`
         scale, # What it is then divided by: the same
-        span:list=None, # Largest minus smallest value of each channel, if known
+        span:list|None=None, # Largest minus smallest value of each channel, if known
     ):
         for k in kind if isinstance(kind, list) else [kind]:
             check_choice('kind', k, list(KINDS))
@@ -164,7 +165,7 @@ def _field_stats(
             x  = _apply_kind(kind, torch.from_numpy(x)).numpy()
             ok = ~np.isnan(x)
             k  = ok.sum(axes, keepdims=True)[0]
-            of = dict(axis=axes, keepdims=True, where=True if ok.all() else ok)
+            of:dict = dict(axis=axes, keepdims=True, where=True if ok.all() else ok)
             here = x.sum(dtype=np.float64, **of)[0]/np.maximum(k, 1)
             off  = np.subtract(x, here, dtype=np.float64)
             apart,total = here-mean,np.maximum(n+k, 1)
@@ -192,7 +193,7 @@ def _check_kinds(kind, top, names):
 def _shift_and_scale(
     kinds:list, # A kind for each channel
     s:dict, # From _field_stats
-    top:float, # As of fit_scaling
+    top:float|None, # As of fit_scaling
 )->tuple: # Arrays with a row for each channel
     "Find where the values of each channel are, and how far they reach"
     shift, scale = np.zeros_like(s['max']), s['max'].copy()
@@ -209,7 +210,7 @@ def fit_scaling(
     *,
     per:str='channel', # A scaling for each 'channel', or for each 'pixel'
     # For 'log' and 'dbz': the rain that becomes 1; the highest there is if None
-    top:float=None,
+    top:float|None=None,
 )->Scaling:
     "Fit a scaling to training records"
     records = [records] if isinstance(records, Record) else list(records)
@@ -273,7 +274,7 @@ def _parse_units(
 def units_factor(
     units:str, # As a file says them
     wanted:str, # What they are to be
-)->tuple: # Factor and offset; None if units are of other things, or not known
+)->tuple|None: # Factor and offset; None if units are of other things, or not known
     "Compare two units by meaning"
     a, b = (_SAME.get(u.strip(), u.strip()) for u in (units, wanted))
     if a == b: return 1., 0.
@@ -311,7 +312,7 @@ def record_in_units(
 # %% ../../nbs/38_data.scaling.ipynb #c45
 def rain_records(
     records:list, # Records
-    units:str=None, # What the user asks for; None asks for nothing
+    units:str|None=None, # What the user asks for; None asks for nothing
 )->list: # Records in mm/h where the file says what it holds
     "Convert rain to mm/h, with a warning; reflectivity, only if units are asked for"
     if units: return [record_in_units(r, units) for r in records]

@@ -47,12 +47,12 @@ class Windows(EpochDataset):
         stride:int=1,
         step:int=1,           # Frames from one frame of a window to the next
         # `(rows, columns)` of a piece, drawn anew in every `epoch`; all of it if None
-        crop:tuple=None,
+        crop:tuple|None=None,
         scaling=None,         # From fit_scaling: applied to both parts
         fill:float=0.,        # What takes the place of NaN in the known frames, scaled
         mask:bool=False,      # Append channels that say where there is a value?
         # Share that may be missing; None does not look, and so does not read it all
-        max_missing:float=.5,
+        max_missing:float|None=.5,
         seed:int=0,           # Of the crops
         covariates=None,      # From fit_covariates: what is known ahead of all frames
     ):
@@ -113,7 +113,7 @@ def _as_records(records):
 
 def _check_sizes(
     records:list, # Records
-    crop:tuple=None, # As of Windows
+    crop:tuple|None=None, # As of Windows
 ):
     "Check that windows of all records fit into one batch"
     if not records: raise arg_error('records', 'at least one', 'none')

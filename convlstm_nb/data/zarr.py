@@ -6,7 +6,8 @@
 __all__ = ['STORES', 'bounded_zarr', 'is_store', 'open_zarr']
 
 # %% ../../nbs/34a_data.zarr.ipynb #c3
-import json, os
+import json
+import os
 from functools import cache
 from math import prod
 from pathlib import Path

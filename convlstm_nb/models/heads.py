@@ -6,17 +6,27 @@
 __all__ = ['pool_frames', 'pool_pixels', 'DenseLayers', 'SequenceToOne', 'SequenceToMap']
 
 # %% ../../nbs/11_models.heads.ipynb #c3
-import torch, torch.nn.functional as F
 from functools import partial
-from torch import nn
+import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
-from fastcore.meta import delegates
-from ..checks import (
-    check_frames, check_probability, check_choice, arg_error, check_int)
+from torch import nn
+from convlstm_nb.checks import (
+    arg_error,
+    check_choice,
+    check_frames,
+    check_int,
+    check_probability,
+    delegates,
+)
+from convlstm_nb.models.forecaster import (
+    OUTPUTS,
+    from_patches,
+    to_patches,
+    whole_patches,
+)
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, channel_mask, check_lengths
-from .forecaster import (
-    OUTPUTS, from_patches, to_patches, whole_patches)
 
 # %% ../../nbs/11_models.heads.ipynb #c8
 def _last_hidden(

@@ -6,10 +6,10 @@
 __all__ = ['moved', 'phase_shift', 'blurred', 'motion', 'displacements', 'moved_each', 'FrameMemory', 'LagrangianForecaster']
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c3
-import torch, torch.nn.functional as F
-from fastcore.meta import delegates
+import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
-from ..checks import arg_error, check_int
+from ..checks import arg_error, check_int, delegates
 from .forecaster import EncoderForecaster
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c6
@@ -197,7 +197,7 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
 def advance(self:LagrangianForecaster,
     x, # The next known frames, `(B,T,in_channels,H,W)`
     # What `advance` returned when it had read those before; None at the beginning
-    state:list=None,
+    state:list|None=None,
     horizon:int=10, # Frames to forecast
     covariates=None, # None
 ): # What `forward` returns, and the last `memory` known frames, as a state

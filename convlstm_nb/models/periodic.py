@@ -7,10 +7,8 @@ __all__ = ['one_period_before', 'PeriodicForecaster']
 
 # %% ../../nbs/13_models.periodic.ipynb #c3
 import torch
-from torch import nn
-from fastcore.meta import delegates
 from fastcore.basics import patch
-from ..checks import arg_error, check_int
+from ..checks import arg_error, check_int, delegates
 from .forecaster import EncoderForecaster
 from .lagrangian import FrameMemory
 
@@ -36,7 +34,7 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
         *,
         period:int, # Frames after which things come again, 24 for hourly frames of days
         # Channels of a forecast frame; by default those of the input
-        out_channels:int=None,
+        out_channels:int|None=None,
         # Channels that are known ahead besides, such as a map or the hour
         covariates:int=0,
         **kwargs
@@ -52,7 +50,8 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
         self.period = self.memory = check_int('period', period)
         self.covariates = covariates # those that a caller gives
         # no change, at first
-        nn.init.zeros_(self.frames.weight); nn.init.zeros_(self.frames.bias)
+        self.frames.weight.data.zero_()
+        self.frames.bias.data.zero_()
 
 # %% ../../nbs/13_models.periodic.ipynb #c7p0
 @patch
@@ -61,7 +60,7 @@ def advance(self:PeriodicForecaster,
     # that are remembered
     x,
     # What `advance` returned when it had read those before; None at the beginning
-    state:list=None,
+    state:list|None=None,
     horizon:int=10, # Frames to forecast
     # Of all known frames and those ahead, `(B,T+horizon,covariates,H,W)`, or a map
     # `(covariates,H,W)`

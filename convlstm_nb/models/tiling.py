@@ -9,7 +9,7 @@ __all__ = ['reach', 'receptive_field', 'forecast_tiles']
 import math
 import torch
 from ..cell import GROUPS
-from ..checks import per_axis, arg_error, check_int
+from ..checks import arg_error, check_int, per_axis
 from ..layers import ConvLSTM
 from .forecaster import EncoderForecaster, Forecaster
 
@@ -35,8 +35,8 @@ def _spread(
 )->list: # The same, a step later
     "Let signals move for a step, up the layers and on in time"
     new = []
-    for cell,far in zip(layer.cells, at):
-        enter,stay = reach(cell, axis)
+    for l,far in enumerate(at):
+        enter,stay = reach(layer.cells[l], axis)
         entering   = max(entering+enter, far+stay)
         new.append(entering)
     return new

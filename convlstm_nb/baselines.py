@@ -12,8 +12,7 @@ import torch
 from fastcore.basics import store_attr
 from .checks import arg_error, check_int
 from .metrics import last_seen
-from .models.lagrangian import (
-    displacements, motion, moved, moved_each, phase_shift)
+from .models.lagrangian import displacements, motion, moved, moved_each, phase_shift
 
 # %% ../nbs/22_baselines.ipynb #c8
 def advection(

@@ -6,12 +6,21 @@
 __all__ = ['convlstm_train', 'convlstm_predict', 'convlstm_evaluate']
 
 # %% ../nbs/55_cli.ipynb #c5
-import argparse, errno, os, re, signal, sys, threading, time, warnings
+import argparse
+import errno
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import warnings
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
+
 # before torch: threads that spin for long make a busy machine ten times slower
 os.environ.setdefault('GOMP_SPINCOUNT', '5000')
 # from fastai's imports
@@ -19,16 +28,24 @@ warnings.filterwarnings(
     'ignore', message='.*torch.jit.script.*', category=FutureWarning)
 import torch
 from fastcore.docments import docments
+from convlstm_nb.runs import (
+    abandoned,
+    evaluate_run,
+    headline,
+    new_folder,
+    predict_run,
+    resume_run,
+    run_name,
+    train_run,
+    unfinished,
+)
 from .baselines import NO_CLIMATOLOGY
 from .checkpoint import load_config
-from .checks import check_choice, arg_error
+from .checks import arg_error, check_choice
 from .distributed import join
 from .metrics import score_table
 from .options import FileData, ModelOptions, TrainOptions
 from .presets import PRESETS, file_preset
-from .runs import (
-    abandoned, evaluate_run, headline, new_folder, predict_run, resume_run, run_name,
-    train_run, unfinished)
 from .scoring import printable
 
 # %% ../nbs/55_cli.ipynb #c10

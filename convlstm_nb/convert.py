@@ -8,10 +8,11 @@ __all__ = ['LAYOUTS', 'build', 'from_lstm', 'to_lstm', 'from_keras', 'to_keras',
 # %% ../nbs/60_convert.ipynb #c3
 import re
 import numpy as np
-import torch, torch.nn.functional as F
+import torch
+import torch.nn.functional as F
 from torch import nn
-from .checks import check_tensor, check_choice, per_axis, arg_error
 from .cell import ConvLSTMCell
+from .checks import arg_error, check_choice, check_tensor, per_axis
 from .layers import ConvLSTM
 
 # %% ../nbs/60_convert.ipynb #c5n

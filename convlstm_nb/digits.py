@@ -9,13 +9,19 @@ __all__ = ['Experiment', 'DigitsExperiment']
 from functools import cached_property, partial
 from fastcore.basics import patch
 from torch.utils.data import DataLoader
+from convlstm_nb.metrics import (
+    SCORES,
+    black,
+    image_scores,
+    persistence,
+    score_forecasts,
+    trivial_forecasts,
+)
 from .checkpoint import CONFIG
 from .checks import arg_error, check_int
 from .data.formats import read_frames, write_frames
 from .data.records import free_path
 from .learner import forecast
-from .metrics import (
-    SCORES, black, image_scores, persistence, score_forecasts, trivial_forecasts)
 from .options import config_errors, data_of
 
 # %% ../nbs/51a_digits.ipynb #c8

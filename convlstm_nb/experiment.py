@@ -6,7 +6,9 @@
 __all__ = ['FileExperiment', 'make_experiment']
 
 # %% ../nbs/52_experiment.ipynb #c5
-import math, warnings, zlib
+import math
+import warnings
+import zlib
 from contextlib import suppress
 from functools import cached_property
 import numpy as np

@@ -6,18 +6,21 @@
 __all__ = ['export_model']
 
 # %% ../nbs/61_export.ipynb #c3
-import copy, io, json, logging
+import copy
+import io
+import json
+import logging
 from contextlib import contextmanager
 from pathlib import Path
-import torch, torch.nn.functional as F
+import torch
+import torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 from torch.export import Dim
-from fastcore.basics import patch
 from . import __version__
-from .checks import atomic_path, arg_error, check_bool, check_choice
+from .checks import arg_error, atomic_path, check_bool, check_choice
 from .layers import ConvLSTM
-from .models.forecaster import (
-    OUTPUTS, EncoderForecaster, NextFrameForecaster)
+from .models.forecaster import OUTPUTS, EncoderForecaster, NextFrameForecaster
 from .models.lagrangian import LagrangianForecaster, motion, moved
 from .models.periodic import PeriodicForecaster, one_period_before
 
@@ -371,7 +374,10 @@ def export_model(
 # %% ../nbs/61_export.ipynb #c30p0
 def _need_onnx():
     "Say what to install where something is missing"
-    try: import onnx, onnxruntime, onnxscript
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript
     except ImportError as e:
         raise ImportError(
             f"`.onnx` files need {e.name}: pip install 'convlstm_nb[onnx]'") from None

@@ -7,8 +7,8 @@ __all__ = ['gate_maps', 'show_gates']
 
 # %% ../nbs/63_inspect.ipynb #c3
 import torch
-from .checks import check_choice, arg_error, check_int
 from .cell import lstm_gates
+from .checks import arg_error, check_choice, check_int
 from .layers import ConvLSTM
 from .models.forecaster import EncoderForecaster
 from .plotting import figure_style, show_frames, strip_axes

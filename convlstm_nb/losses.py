@@ -8,10 +8,10 @@ __all__ = ['paired', 'observed', 'sequence_cross_entropy', 'FrameLoss', 'FrameBC
 
 # %% ../nbs/20_losses.ipynb #c3
 import torch
+from fastcore.basics import patch
+from fastcore.meta import delegates
 from torch import nn
 from torch.nn import functional as F
-from fastcore.meta import delegates
-from fastcore.basics import patch
 from .checks import arg_error, check_choice, check_int
 
 # %% ../nbs/20_losses.ipynb #c9

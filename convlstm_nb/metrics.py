@@ -8,10 +8,12 @@ __all__ = ['SCORES', 'TRIVIAL', 'frame_mse', 'frame_mae', 'Score', 'ForecastScor
            'scored', 'best_trivial', 'skill', 'percent_gained', 'score_table', 'save_scores', 'image_scores']
 
 # %% ../nbs/21_metrics.ipynb #c3
-import csv, math, torch
+import csv
+import math
 from pathlib import Path
+import torch
 from fastcore.basics import store_attr
-from .checks import atomic_path, arg_error, check_int
+from .checks import arg_error, atomic_path, check_int
 from .losses import observed, ssim_map, whole_windows
 
 # %% ../nbs/21_metrics.ipynb #c9

@@ -16,10 +16,17 @@ from pathlib import Path
 from typing import get_args, get_origin
 from fastai.optimizer import Adam, RMSProp
 from fastcore.basics import patch
+from convlstm_nb.losses import (
+    BalancedWeight,
+    FrameBCE,
+    FrameFocal,
+    FrameGDL,
+    FrameMAE,
+    FrameMSE,
+    LossSum,
+)
 from .checks import arg_error, check_bool, check_choice, check_int
 from .data.moving_mnist import MovingMNIST
-from .losses import (
-    BalancedWeight, FrameBCE, FrameFocal, FrameGDL, FrameMAE, FrameMSE, LossSum)
 
 # %% ../nbs/51_options.ipynb #c11
 @dataclass

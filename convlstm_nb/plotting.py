@@ -7,14 +7,16 @@ __all__ = ['figure_style', 'strip_axes', 'show_frames', 'time_labels', 'show_for
            'animate_forecast', 'save_figure']
 
 # %% ../nbs/23_plotting.ipynb #c3
-import math, re
-import numpy as np, torch
+import math
+import re
 from contextlib import contextmanager
 from pathlib import Path
+import numpy as np
+import torch
 from matplotlib import animation, pyplot as plt
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageDraw, ImageFont
-from .checks import atomic_path, arg_error, check_int
+from .checks import arg_error, atomic_path, check_int
 from .metrics import TRIVIAL, percent_gained, perfect, score_title, scored
 
 # %% ../nbs/23_plotting.ipynb #c9

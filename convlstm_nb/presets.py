@@ -6,14 +6,16 @@
 __all__ = ['PRESETS', 'Preset', 'recipe', 'file_preset', 'TurnAndMirror', 'plan_epochs']
 
 # %% ../nbs/53_presets.ipynb #c5
-import copy, tempfile, time, warnings
+import copy
+import tempfile
+import time
+import warnings
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
 import torch
 from fastai.callback.core import Callback, CancelTrainException, CancelValidException
 from fastai.learner import CastToTensor
-from .monitoring import ForecastPicture
 from .checkpoint import MODELS
 from .checks import arg_error, check_choice
 from .learner import convlstm_learner, same_chance
@@ -21,8 +23,8 @@ from .models.forecaster import EncoderForecaster
 from .models.lagrangian import LagrangianForecaster
 from .models.papers import PAPERS
 from .models.periodic import PeriodicForecaster
-from .options import (
-    DigitsData, FileData, Motion, Options, TrainOptions, data_options)
+from .monitoring import ForecastPicture
+from .options import DigitsData, FileData, Motion, Options, TrainOptions, data_options
 
 # %% ../nbs/53_presets.ipynb #c10
 @dataclass

@@ -6,7 +6,9 @@
 __all__ = ['rain_scores']
 
 # %% ../nbs/21a_rain.ipynb #c3
-import math, torch, torch.nn.functional as F
+import math
+import torch
+import torch.nn.functional as F
 from .checks import arg_error, check_int
 from .losses import whole_windows
 from .metrics import Score

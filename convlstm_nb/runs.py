@@ -7,32 +7,40 @@ __all__ = ['new_folder', 'run_name', 'abandoned', 'train_run', 'headline', 'unfi
            'evaluate_run']
 
 # %% ../nbs/54_runs.ipynb #c5
-import re, shutil, sys
+import re
+import shutil
+import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 import torch
-from fastcore.imports import IN_NOTEBOOK
 from fastai.callback.core import Callback
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.tracker import EarlyStoppingCallback
 from fastai.learner import Recorder
 from fastai.torch_core import default_device, set_seed
+from fastcore.imports import IN_NOTEBOOK
+from convlstm_nb.checkpoint import (
+    CONFIG,
+    build_model,
+    difference,
+    load_config,
+    load_model,
+    save_model,
+    write_json,
+)
 from .callbacks import ScheduledSampling, SingleProcess
-from .monitoring import ForecastPicture, KeepBest
-from .precision import Autocast
-from .checkpoint import (
-    CONFIG, build_model, difference, load_config, load_model, save_model, write_json)
-from .checks import check_choice, previous_path, arg_error, check_int
+from .checks import arg_error, check_choice, check_int, previous_path
 from .dataloaders import sequence_dls
 from .distributed import join
 from .experiment import make_experiment
 from .learner import convlstm_learner, forecast, target_mean
 from .logging import History, TensorBoard
 from .metrics import save_scores
+from .monitoring import ForecastPicture, KeepBest
 from .options import OPTIMIZERS, config_errors, data_of, loss_of
-from .plotting import (
-    animate_forecast, plot_lead_times, save_figure, show_forecast)
+from .plotting import animate_forecast, plot_lead_times, save_figure, show_forecast
+from .precision import Autocast
 from .presets import PRESETS, Preset, TurnAndMirror, plan_epochs
 from .resume import TrainingCheckpoint, read_training
 from .scoring import printable

@@ -6,18 +6,30 @@
 __all__ = ['printable', 'file_scores', 'in_units', 'model_in_units', 'raw', 'score_windows']
 
 # %% ../nbs/50_scoring.ipynb #c5
-import copy, math
+import copy
+import math
 from functools import partial
 from torch.utils.data import DataLoader
-from .baselines import (
-    advection, fit_climatology, lagrangian_persistence, no_climatology, times_ahead)
-from .learner import forecast
+from convlstm_nb.baselines import (
+    advection,
+    fit_climatology,
+    lagrangian_persistence,
+    no_climatology,
+    times_ahead,
+)
 from convlstm_nb.metrics import (
-    MeanFrame, PeriodicPersistence, SCORES, Score, image_scores, persistence,
-    score_forecasts)
-from .rain import rain_scores
+    SCORES,
+    MeanFrame,
+    PeriodicPersistence,
+    Score,
+    image_scores,
+    persistence,
+    score_forecasts,
+)
 from .data.scaling import Scaling
 from .data.windows import Windows, fill_missing
+from .learner import forecast
+from .rain import rain_scores
 
 # %% ../nbs/50_scoring.ipynb #c12
 def printable(

@@ -9,12 +9,11 @@ __all__ = ['StreamingForecast']
 import threading
 import torch
 from fastcore.basics import patch
-from .checks import (
-    check_state, check_tensor, check_bool, arg_error, check_int)
+from .checks import arg_error, check_bool, check_int, check_state, check_tensor
+from .data.windows import fill_missing
 from .layers import ConvLSTM
 from .models.forecaster import OUTPUTS, Forecaster
 from .models.lagrangian import FrameMemory
-from .data.windows import fill_missing
 
 # %% ../nbs/62_streaming.ipynb #c6
 class StreamingForecast:

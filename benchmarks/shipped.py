@@ -89,42 +89,42 @@ def card(config, model, weights, found):
     parameters = sum(p.numel() for p in model.parameters())
     return f"""# A ConvLSTM of two moving digits
 
-    `{config['model']['class']}`, the encoding–forecasting network of [Shi et al. 2015](https://arxiv.org/abs/1506.04214): hidden channels {args['hidden_channels']}, kernels of {args['kernel_size']}×{args['kernel_size']}, patches of {args['patch_size']}×{args['patch_size']} pixels, layer norm; {parameters:,} parameters, {weights / 1e6:.2f} MB. It reads {m['context']} frames of {m['size']}×{m['size']} pixels with values from 0 to 1, and forecasts {m['horizon']}. It is for trying the library and for looking into a trained model, and for nothing that matters.
+`{config['model']['class']}`, the encoding–forecasting network of [Shi et al. 2015](https://arxiv.org/abs/1506.04214): hidden channels {args['hidden_channels']}, kernels of {args['kernel_size']}×{args['kernel_size']}, patches of {args['patch_size']}×{args['patch_size']} pixels, layer norm, a read-out of two convolutions; {parameters:,} parameters, {weights / 1e6:.2f} MB. It reads {m['context']} frames of {m['size']}×{m['size']} pixels with values from 0 to 1, and forecasts {m['horizon']}. It is for trying the library and for looking into a trained model, and for nothing that matters.
 
-    ## Training
+## Training
 
-    `convlstm_train --preset digits --bf16`, seed {config['seed']}: {train['epochs']} epochs of {config['data']['train']:,} sequences, new ones in each epoch, in batches of {train['bs']}; cross-entropy, Adam, one cycle up to a learning rate of {train['lr']:g}, mixed precision; {config['seconds'] / 60:.0f} minutes on one core of a busy machine ({now['machine']['cpu']}, torch {config['torch']}). Of the epochs' weights, those with the best validation loss ({config['data']['valid']} sequences). The size of the network was picked before from three trials of a tenth of that length, with other speeds and ten known frames, whose scores were close together.
+`convlstm_train --preset digits --bf16`, seed {config['seed']}: {train['epochs']} epochs of {config['data']['train']:,} sequences, new ones in each epoch, in batches of {train['bs']}; cross-entropy, Adam, one cycle up to a learning rate of {train['lr']:g}, mixed precision; {config['seconds'] / 60:.0f} minutes on one core of a busy machine ({now['machine']['cpu']}, torch {config['torch']}). Of the epochs' weights, those with the best validation loss ({config['data']['valid']} sequences). The size of the network was picked before from three trials of a tenth of that length, with other speeds and ten known frames, whose scores were close together.
 
-    ## Data and licence
+## Data and licence
 
-    Sequences of [Moving MNIST](https://arxiv.org/abs/1502.04681) that the library makes: {m['n_digits']} digits of {m['digit_size']}×{m['digit_size']} pixels, speeds of {m['speed'][0]} to {m['speed'][1]} pixels a frame, bouncing off the edges. The digits are the 2,000 / 500 / 500 for training, validation and test in this package, a part of the MNIST database of handwritten digits by Yann LeCun and Corinna Cortes, under [CC BY-SA 3.0](https://creativecommons.org/licenses/by-sa/3.0/). No digit is in two of the three parts.
+Sequences of [Moving MNIST](https://arxiv.org/abs/1502.04681) that the library makes: {m['n_digits']} digits of {m['digit_size']}×{m['digit_size']} pixels, speeds of {m['speed'][0]:g} to {m['speed'][1]:g} pixels a frame, bouncing off the edges. The digits are the 2,000 / 500 / 500 for training, validation and test in this package, a part of the MNIST database of handwritten digits by Yann LeCun and Corinna Cortes, under [CC BY-SA 3.0](https://creativecommons.org/licenses/by-sa/3.0/). No digit is in two of the three parts.
 
-    The weights hold no image, but they were made from images under that licence, which asks for attribution, and that what is adapted from them be shared alike. Whether trained weights are such an adaptation is an open question. So that nobody needs to answer it, the weights come under CC BY-SA 3.0 too, with this attribution; keep this file beside them when you pass them on. The code is under the Apache License 2.0, which does not apply to the weights. This is what we do, and no legal advice.
+The weights hold no image, but they were made from images under that licence, which asks for attribution, and that what is adapted from them be shared alike. Whether trained weights are such an adaptation is an open question. So that nobody needs to answer it, the weights come under CC BY-SA 3.0 too, with this attribution; keep this file beside them when you pass them on. The code is under the Apache License 2.0, which does not apply to the weights. This is what we do, and no legal advice.
 
-    ## How good it is
+## How good it is
 
-    On {found['n']} test sequences, by which nothing was chosen in this training, by lead time. Squared error and binary cross-entropy are summed over the {m['size']}² pixels of a frame and averaged over sequences; values are from 0 to 1. *Mean* is the mean image of training sequences, *persistence* the last known frame.
+On {found['n']} test sequences, by which nothing was chosen in this training, by lead time. Squared error and binary cross-entropy are summed over the {m['size']}² pixels of a frame and averaged over sequences; values are from 0 to 1. *Mean* is the mean image of training sequences, *persistence* the last known frame.
 
-    Squared error per frame, lower is better:
+Squared error per frame, lower is better:
 
-    {scores_table(found['scores'], 'mse', 1)}
+{scores_table(found['scores'], 'mse', 1)}
 
-    Binary cross-entropy per frame, lower is better:
+Binary cross-entropy per frame, lower is better:
 
-    {scores_table(found['scores'], 'bce', 0)}
+{scores_table(found['scores'], 'bce', 0)}
 
-    SSIM (data range 1, Gaussian window of 11), higher is better; a black frame has much of it for nothing:
+SSIM (data range 1, Gaussian window of 11), higher is better; a black frame has much of it for nothing:
 
-    {scores_table(found['scores'], 'ssim_1', 3)}
+{scores_table(found['scores'], 'ssim_1', 3)}
 
-    ## Where it fails
+## Where it fails
 
-    The same on {found['n_other']} test sequences each, made otherwise than those of its training. Other canvases and speeds run without a warning, since nothing in the network forbids them; that is no reason to trust the forecast:
+The same on {found['n_other']} test sequences each, made otherwise than those of its training. Other canvases and speeds run without a warning, since nothing in the network forbids them; that is no reason to trust the forecast:
 
-    {others_table(found['other'])}
+{others_table(found['other'])}
 
-    It was trained by one seed. It has seen no colours, no noise, no shapes but digits, and no motion but straight lines at an even speed between four walls.
-    """
+It was trained by one seed. It has seen no colours, no noise, no shapes but digits, and no motion but straight lines at an even speed between four walls.
+"""
 
 @call_parse
 def main(

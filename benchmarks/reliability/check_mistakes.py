@@ -185,6 +185,10 @@ MISTAKES = [
     ('accumulated batches weighed by their rows, whatever is missing', '41_callbacks', {'return loss*(pixels/(len(target)*self.row_pixels))': 'return loss'}),
     ('all losses of a sum weighed by the pixels of the first in the pieces of a batch', '41_callbacks', {'return (losses*(pixels/self.pixels)).sum()': 'return (losses*(pixels/self.pixels)[0]).sum()'}),
     ('a gradient scaler that begins anew where a training is resumed', '44_resume', {"if state['scaler']: learn.scaler.load_state_dict(state['scaler'])": 'pass'}),
+    ('a read-out that sees one patch further than it says', '14_models.tiling', {"read = model.frames.reach if model.readout == 'conv' else 0": 'read = 0'}),
+    ('the read-out of two convolutions is one', '10_models.forecaster', {"conv(hidden_channels, width), nn.SiLU(), conv(width, out_channels))": 'conv(hidden_channels, out_channels))'}),
+    ('a batch made at once holds one sequence again and again', '33_data.moving_mnist', {'_random_numbers(ds, k) for k in (': '_random_numbers(ds, 0) for k in ('}),
+    ("a subclass's own items are passed over where batches are made at once", '40_dataloaders', {"        if '__getitem__' in vars(cls): return None\n": ''}),
     ('forecasts without their output function', '10_models.forecaster', {'OUTPUTS[self.output](self(x, horizon': '(self(x, horizon'}),
 ]
 PAGES = sorted({p for m in MISTAKES for p in (m[3] if len(m)>3 else [m[1]])})

@@ -20,6 +20,7 @@ from dataclasses import fields
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
+from typing import Literal
 
 # before torch: threads that spin for long make a busy machine ten times slower
 os.environ.setdefault('GOMP_SPINCOUNT', '5000')
@@ -153,7 +154,7 @@ def _add_option(
     "Add one option to a parser"
     default,kw = said.default,{}
     if said.anno is bool: kw = dict(action='store_true')
-    elif said.anno == bool|str: kw = dict(nargs='?', const='')
+    elif said.anno == Literal['']|str|None: kw = dict(nargs='?', const='')
     elif said.anno in (int, float): kw = dict(type=said.anno)
     text = said.docment if default in (None, '', (), False, Parameter.empty) else (
         f"{said.docment} (default: {default})")
@@ -172,7 +173,7 @@ def convlstm_train(
     name:str=None, # Name of the run; the preset's or the file's by default
     runs:str='runs', # Folder that holds the runs
     # Resume the run of this name, or without a name, the last that was interrupted
-    resume:bool|str=None,
+    resume:Literal['']|str|None=None,
     bf16:bool=False, # Short for `--precision bf16`
     seed:int=None, # Of the weights and of the training sequences; 0 by default
     device:str=None, # cpu, cuda, mps, ...; by default a GPU if there is one
@@ -222,8 +223,8 @@ def _absent(
         if v is not None: raise arg_error(k, f"absent {when}", repr(v), hint)
 
 def _what(
-    preset:str, # Name of a preset, or None
-    data:str, # A file, or None
+    preset:str|None, # Name of a preset
+    data:str|None, # A file
     said:dict, # Fields of FileData
 )->tuple: # A preset or its name, and the name of the run
     "Choose what to train"
@@ -244,7 +245,7 @@ def _report(
 
 # %% ../nbs/55_cli.ipynb #c26
 def _check_device(
-    device:str, # 'cuda', say
+    device:str|None, # 'cuda', say
 ):
     "Check that PyTorch can compute on a device"
     if device is None: return
@@ -335,7 +336,7 @@ def _named_scores(
         check_choice('score', name, names)]
 
 def _split_words(
-    text:str, # Words with commas between, or None
+    text:str|None, # Words with commas between
 ): # One word, a list of several, or None
     "Split a comma-separated option into a list"
     return text.split(',') if text and ',' in text else text

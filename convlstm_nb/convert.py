@@ -46,7 +46,7 @@ def build(
     "Make the layer that these weights belong to"
     cells,like = [_cell_options(w) for w in weights],weights[0]['weight_hh']
     for i,w in enumerate(weights): _check_weights(w, like.dtype, i//directions)
-    found  = {k: [c[k] for c in cells[::directions]] for k in cells[0]}
+    found:dict = {k: [c[k] for c in cells[::directions]] for k in cells[0]}
     found |= dict(options or {}, bidirectional=directions == 2)
     said   = {*found, 'in_channels', 'hidden_channels', 'num_layers', 'device', 'dtype'}
     for k in kwargs.keys() & said:

@@ -206,12 +206,13 @@ def _check_unchanged(
 ):
     "Raise an error if the file of a run has changed: its test part may be trained on"
     kept = config.get('parts'), config.get('checksums')
-    found = [{k: f(w) for k, w in now.parts.items()} for f in (_describe, _checksum)]
-    if kept[0] is None or (kept[0], kept[1] or found[1]) == tuple(found): return
+    parts = {k: _describe(w) for k, w in now.parts.items()}
+    sums = {k: _checksum(w) for k, w in now.parts.items()}
+    if kept[0] is None or (kept[0], kept[1] or sums) == (parts, sums): return
     raise arg_error(
         now.data.path, 'the file that the model was trained on, with the test part '
         f"{'; '.join(kept[0].get('test', []))}",
-        f"one that has changed, whose test part would be {'; '.join(found[0]['test'])}",
+        f"one that has changed, whose test part would be {'; '.join(parts['test'])}",
         'the model may have been trained on it: pass frames that it has not seen, '
         'with `--data`')
 

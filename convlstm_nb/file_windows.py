@@ -26,7 +26,7 @@ def file_records(
     path  = data.path if path is None else path
     names = None if Path(path).suffix.lower()=='.npy' else variables or data.variables
     own   = path == data.path # another one may hold what was selected
-    how   = dict(
+    how:dict = dict(
         axes=axes or data.axes, select=data.select,
         missing_dims='raise' if own else 'ignore')
     ahead = [n for n in data.covariates if n not in CYCLES]
@@ -59,7 +59,7 @@ def file_windows(
     mask    = bool(sum(r.missing().any() for r in records))
     train,valid,test = _file_parts(records, data)
     cycles  = [n for n in data.covariates if n in CYCLES]
-    options = dict(
+    options:dict = dict(
         step=data.step, mask=mask,
         scaling=fit_scaling(data.scaling, train, per=data.per, top=data.top),
         # where nothing is missing, nothing is looked for again

@@ -100,10 +100,10 @@ def activation(self:FrameLoss, pred):
 @patch
 def leads(self:FrameLoss, error):
     w = self.lead_weights
-    if len(w) != error.shape[1]:
+    if w.shape[0] != error.shape[1]:
         raise arg_error(
             'lead_weights', f"one number for each of the {error.shape[1]} frames",
-            len(w))
+            w.shape[0])
     return w.to(error.device).view(1, -1, *[1]*(error.dim()-2))
 
 # %% ../nbs/20_losses.ipynb #c25p0

@@ -300,7 +300,7 @@ def best_trivial(
     means = {n: m for n,m in means.items() if not math.isnan(m)}
     if not means:
         raise arg_error('scores', f"with {score!r} of a trivial forecast", list(scores))
-    return (max if perfect(score) else min)(means, key=means.get)
+    return (max if perfect(score) else min)(means, key=lambda n: means[n])
 
 # %% ../nbs/21_metrics.ipynb #c64
 def skill(

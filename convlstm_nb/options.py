@@ -83,7 +83,8 @@ def _checked(
         if isinstance(value, str): value = value.split(',')
         if not isinstance(value, (list, tuple)) or len(value) > 100:
             raise arg_error(name, 'a list of at most 100 values', _brief(value))
-        return [_checked(name, v, *get_args(kind), limits) for v in value]
+        of = get_args(kind)[0]
+        return [_checked(name, v, of, limits) for v in value]
     if kind == float|str:
         with suppress(ValueError, TypeError): return float(value)
         kind = str

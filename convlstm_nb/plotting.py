@@ -283,7 +283,7 @@ def plot_lead_times(
         # what is far worse falls off
         if baseline is not None:
             ax.set_ylim(max(ax.get_ylim()[0], -100), min(ax.get_ylim()[1], 100))
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params('x', integer=True)
         ax.legend(loc='upper left', bbox_to_anchor=(1,1))
     return fig
 

@@ -57,12 +57,12 @@ _FILE_MODEL = dict(kernel_size=3, patch_size=4)
 PRESETS = {
     'quick': Preset(
         _SMALL_DATA.changed(train=2_400, motion=Motion(
-            size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=(1, 2))),
+            size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=[1, 2])),
         recipe(hidden_channels=[32], kernel_size=5, **_SMALL_MODEL),
         TrainOptions(epochs=15, lr=1e-2)),
     'digits': Preset(
         _SMALL_DATA.changed(train=4_800, motion=Motion(
-            size=48, digit_size=20, context=6, speed=(1, 2))),
+            size=48, digit_size=20, context=6, speed=[1, 2])),
         recipe(hidden_channels=[64], kernel_size=3, **_SMALL_MODEL),
         TrainOptions(epochs=14, lr=1e-2)),
     **{
@@ -70,7 +70,7 @@ PRESETS = {
         for name,args in PAPERS.items()
         if name.startswith('shi2015') and name != 'shi2015-radar'},
     'openstl-convlstm': Preset(
-        DigitsData(Motion(speed=(3.6, 3.6)), test=10_000, fresh=True),
+        DigitsData(Motion(speed=[3.6, 3.6]), test=10_000, fresh=True),
         recipe(**PAPERS['openstl-convlstm']),
         TrainOptions(epochs=200, lr=5e-4, sampling=50_000)),
     'own': Preset(

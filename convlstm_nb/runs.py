@@ -53,12 +53,12 @@ def new_folder(
     parent, # Folder of runs
     name:str=None, # The name that the user chose
     usual:str='run', # Name without one: `usual`, or `usual-2`, … if that is taken
-)->Path: # A folder that did not exist; made
+)->Path|None: # A folder that did not exist; made. None where thousands are taken
     "Make a folder for a run"
     if not str(parent).strip():
         raise arg_error('runs', 'the name of a folder', repr(parent))
     parent,given = Path(parent),name is not None
-    if not given: name = usual
+    if name is None: name = usual
     if parent.exists() and not parent.is_dir():
         raise arg_error('runs', 'a folder', f"{str(parent)!r}, which is a file")
     if (
@@ -74,6 +74,7 @@ def new_folder(
         try: path.mkdir(parents=True)
         except FileExistsError: continue
         return path
+    return None
 
 # %% ../nbs/54_runs.ipynb #c11
 def run_name(
@@ -136,11 +137,11 @@ def train_run(
     experiment = make_experiment(dict(data=preset.data, seed=seed))
     with config_errors(folder/_TRAINING, _RESUMABLE) if resume else nullcontext():
         learn,spec = _learner_of(preset, experiment, folder, device)
-    train,mixed = preset.train,[]
-    if train.precision == 'bf16': mixed = [Autocast()]
-    if train.epochs is None:
-        train.epochs = _decide_epochs(learn, train.minutes, folder, resume, mixed)
-    config = dict(data=asdict(preset.data), train=asdict(train), seed=seed)
+    how,mixed = preset.train,[]
+    if how.precision == 'bf16': mixed = [Autocast()]
+    if how.epochs is None:
+        how.epochs = _decide_epochs(learn, how.minutes, folder, resume, mixed)
+    config = dict(data=asdict(preset.data), train=asdict(how), seed=seed)
     checkpoint = TrainingCheckpoint(
         folder/_TRAINING, resume=resume, config=dict(model=spec, **config))
     facts = experiment.facts() | dict(device=str(device), torch=torch.__version__)
@@ -148,9 +149,9 @@ def train_run(
         folder, learn.model, spec, **config, **facts,
         seconds=round(checkpoint.seconds, 1))
     cbs = [checkpoint, KeepBest(save), *mixed]
-    cbs += _callbacks_of(train, folder, seed, dict(model=spec, **config))
+    cbs += _callbacks_of(how, folder, seed, dict(model=spec, **config))
     cbs += _lines_for_bar(learn, peers)
-    with learn.distrib_ctx(): train.fit(learn, cbs)
+    with learn.distrib_ctx(): how.fit(learn, cbs)
     if peers.rank: return {} # the first does the rest
     save()
     return _complete(experiment, learn.model, folder)
@@ -158,7 +159,7 @@ def train_run(
 # %% ../nbs/54_runs.ipynb #c15
 def _chosen(
     preset, # A Preset, or the name of one
-    model:dict, # What replaces arguments of its model, or None
+    model:dict|None, # What replaces arguments of its model
     train:dict, # What replaces its TrainOptions
 )->Preset: # One of its own
     "Find a preset, and replace what is said otherwise"
@@ -273,7 +274,7 @@ def _show_run(
     x, *z, y = (
         torch.stack(t)
         for t in zip(*(ds[i * len(ds) // n] for i in range(min(n, len(ds))))))
-    pred = forecast(model, x, y.shape[1], *z)
+    pred = forecast(model, x, y.shape[1], z[0] if z else None)
     save_figure(
         show_forecast(x[:3], y[:3], pred[:3], channel=0), Path(folder) / 'forecast.png')
     animate_forecast(x, y, pred, path=Path(folder)/'forecast.gif', channel=0)

@@ -41,7 +41,7 @@ def printable(
 # %% ../nbs/50_scoring.ipynb #c15
 def file_scores(
     windows:Windows, # To score on
-    thresholds:list=(), # Where to score yes or no, in the units of the file
+    thresholds:list|tuple=(), # Where to score yes or no, in the units of the file
 )->dict: # `{name: Score}`
     "Choose the scores of a file: in its units, each variable alone"
     first = windows.records[0]
@@ -115,7 +115,7 @@ def score_windows(
     train:Windows=None,
     *,
     period:int=None, # Frames after which the data repeat, for a periodic baseline
-    thresholds:list=(), # Where to score yes or no, in the units of the file
+    thresholds:list|tuple=(), # Where to score yes or no, in the units of the file
     bs:int=16, # Windows at a time
 )->dict: # `{forecast: {score: [one value for each lead time]}}`
     "Score a model and the baselines, in the units of the file"
@@ -140,8 +140,8 @@ def _of_frames(
 
 def _baselines(
     windows:Windows, # To score on
-    train:Windows, # The training part, or None
-    period:int, # Frames after which the data repeat, or None
+    train:Windows|None, # The training part
+    period:int|None, # Frames after which the data repeat
 )->dict: # `{name: fn(x,horizon)}` of scaled frames
     "Choose the baselines that need the input frames alone"
     mean,records = {},[*windows.records, *(train.records if train else ())]

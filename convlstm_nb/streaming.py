@@ -32,7 +32,8 @@ class StreamingForecast:
                 'model', 'a forecaster', type(model).__name__, error=TypeError)
         self.model,self.scaling,self.fill = model.eval(),scaling,fill
         self.horizon,self.mask = check_int('horizon', horizon),check_bool('mask', mask)
-        self.lock,self.state = threading.Lock(),None
+        self.lock = threading.Lock()
+        self.state:list|None = None # Before the first frame
 
 # %% ../nbs/62_streaming.ipynb #c6p0
 @patch
@@ -120,7 +121,7 @@ def _state_from(
     frames = isinstance(model, FrameMemory)
     cells = (
         [] if frames
-        else next(m for m in model.modules() if isinstance(m, ConvLSTM)).cells)
+        else [*next(m for m in model.modules() if isinstance(m, ConvLSTM)).cells])
     names = ['0.h'] if frames else [f'{l}.{k}' for l in range(len(cells)) for k in 'hc']
     if set(tensors) != set(names):
         raise arg_error(

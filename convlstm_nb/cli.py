@@ -20,7 +20,6 @@ from dataclasses import fields
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Literal
 
 # before torch: threads that spin for long make a busy machine ten times slower
 os.environ.setdefault('GOMP_SPINCOUNT', '5000')
@@ -154,7 +153,7 @@ def _add_option(
     "Add one option to a parser"
     default,kw = said.default,{}
     if said.anno is bool: kw = dict(action='store_true')
-    elif said.anno == Literal['']|str|None: kw = dict(nargs='?', const='')
+    elif said.anno == bool|str|None: kw = dict(nargs='?', const='')
     elif said.anno in (int, float): kw = dict(type=said.anno)
     text = said.docment if default in (None, '', (), False, Parameter.empty) else (
         f"{said.docment} (default: {default})")
@@ -173,7 +172,7 @@ def convlstm_train(
     name:str=None, # Name of the run; the preset's or the file's by default
     runs:str='runs', # Folder that holds the runs
     # Resume the run of this name, or without a name, the last that was interrupted
-    resume:Literal['']|str|None=None,
+    resume:bool|str|None=None,
     bf16:bool=False, # Short for `--precision bf16`
     seed:int=None, # Of the weights and of the training sequences; 0 by default
     device:str=None, # cpu, cuda, mps, ...; by default a GPU if there is one
@@ -195,7 +194,7 @@ def convlstm_train(
         says  = f"Training {called!r}; everything goes to "
     else:
         _absent(dict(name=name, data=data), 'with `--resume`', 'pass `--resume NAME`')
-        where = lambda: unfinished(runs, resume)
+        where = lambda: unfinished(runs, resume if isinstance(resume, str) else '')
         start = lambda folder: resume_run(folder, preset, **train)
         says  = 'Resuming '
     folder = Path(peers.broadcast(None if peers.rank else str(where())))

@@ -53,7 +53,7 @@ def new_folder(
     parent, # Folder of runs
     name:str=None, # The name that the user chose
     usual:str='run', # Name without one: `usual`, or `usual-2`, … if that is taken
-)->Path|None: # A folder that did not exist; made. None where thousands are taken
+)->Path: # A folder that did not exist; made
     "Make a folder for a run"
     if not str(parent).strip():
         raise arg_error('runs', 'the name of a folder', repr(parent))
@@ -69,12 +69,12 @@ def new_folder(
         raise arg_error(
             'name', 'new', f"{name!r}, which is in {parent}",
             'choose another, or move that run away', FileExistsError)
-    for n in range(1, 10_000):
-        path = parent/(name if n==1 else f'{name}-{n}')
+    path,n = parent/name,1
+    while True:
         try: path.mkdir(parents=True)
-        except FileExistsError: continue
-        return path
-    return None
+        except FileExistsError: n += 1
+        else: return path
+        path = parent/f'{name}-{n}'
 
 # %% ../nbs/54_runs.ipynb #c11
 def run_name(

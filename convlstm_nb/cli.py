@@ -187,7 +187,7 @@ def convlstm_train(
     train['model'] = ModelOptions(**_taken(ModelOptions, options)).args()
     FileData.check_names(options) # none is left, but for what nobody knows
     if data is None: _absent(said, 'without `--data`')
-    if resume is None:
+    if resume is None or resume is False:
         what,called = _what(preset, data, said)
         where = lambda: new_folder(runs, name, called)
         start = lambda folder: train_run(what, folder, **train | dict(seed=seed or 0))

@@ -295,7 +295,7 @@ _F = TypeVar('_F', bound=Callable)
 
 def delegates(
     to, # The function or class whose parameters are taken over
-    **kwargs, # Other arguments of fastcore's `delegates`
+    **kwargs, # Other arguments of fastcore's delegates
 )->Callable[[_F],_F]:
     "Take over parameters in place of `**kwargs`, and keep the function's hints"
     return meta.delegates(to, **kwargs)

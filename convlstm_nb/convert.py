@@ -57,9 +57,7 @@ def build(
         below = directions*hidden[i - i%directions - directions]
         name  = f'weights of layer {i//directions}'
         _need(reads[i]==below, name, f"for the {below} channels below", reads[i])
-    layer = ConvLSTM(
-        reads[0], hidden[::directions], **found, **kwargs, device=like.device,
-        dtype=like.dtype)
+    layer = ConvLSTM(reads[0], hidden[::directions], **found, **kwargs).to(like)
     for w,cell in zip(weights, _cells_of(layer)):
         for k,p in cell.named_parameters(): _check_shape(k, w[k], *p.shape)
         cell.load_state_dict(w)

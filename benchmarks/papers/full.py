@@ -25,8 +25,11 @@ NAMES  = [n for n in PAPERS if n.startswith('shi2015') and n in PRESETS]
 ROWS   = {
     n.removeprefix('shi2015-'): (dict(preset=n, train=TRAIN), 1)
     for n in ('shi2015-3layer', *sorted(set(NAMES) - {'shi2015-3layer'}))}
+# With the scheduled sampling of its protocol
+OPENSTL = PRESETS['openstl-convlstm'].train
 ROWS['openstl'] = dict(
-    preset='openstl-convlstm', train=TRAIN | dict(bs=16, lr=5e-4)), 1
+    preset='openstl-convlstm',
+    train=TRAIN | {k: getattr(OPENSTL, k) for k in ('bs', 'lr', 'sampling')}), 1
 
 def split(path):
     "Cut a large file into parts that can be carried"

@@ -94,18 +94,17 @@ def blurred(
 def motion(
     x, # Known frames, `(B,T,C,H,W)`, without missing pixels
     reach:float=12., # How far around a pixel counts, in pixels
-    rounds:int=3, # How often to move and look again
+    rounds:int=3, # How often to look at the pairs that are half a sequence apart
     calm:float=.2, # Pull towards one motion for all, in mean squared slopes
 ): # Downwards and to the right, in pixels a frame: `(B,2,H,W)`
     "Find the motion near each pixel (Lucas and Kanade 1981), beginning with one motion for all"
     B,T,C,H,W = x.shape
-    x,apart = x.to(torch.promote_types(x.dtype, torch.float32)),T//2
-    if not apart: return x.new_zeros(B, 2, H, W)
-    # the frames of a sequence move together, like channels
-    a,b = x[:,:T-apart].flatten(1,2),x[:,apart:].flatten(1,2)
-    v = phase_shift(a, b, subpixel=True, whiten=0)/apart
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    if T < 2: return x.new_zeros(B, 2, H, W)
+    v = phase_shift(*_pairs(x, 1), subpixel=True, whiten=0)
     v = v[:,:,None,None].expand(-1, -1, H, W)
-    for _ in range(rounds):
+    for apart in [1, 2 if T > 2 else 1, *[T//2]*rounds]:
+        a,b = _pairs(x, apart)
         early,late = moved(a, v*(apart/2)),moved(b, v*(-apart/2))
         down,right = _slopes((early+late)/2)
         change = late-early
@@ -121,6 +120,13 @@ def motion(
     return v
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c18s1p0
+def _pairs(
+    x, # `(B,T,C,H,W)`
+    apart:int, # Frames from one of a pair to the other
+): # Twice `(B,(T-apart)*C,H,W)`
+    "Pair frames with later ones; those of a sequence move together, like channels"
+    return x[:,:x.shape[1]-apart].flatten(1,2),x[:,apart:].flatten(1,2)
+
 def _slopes(
     g, # `(B,C,H,W)`
 ): # Downwards and to the right, two of `(B,C,H,W)`

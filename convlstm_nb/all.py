@@ -12,6 +12,7 @@ from .metrics import *
 from .rain import *
 from .baselines import *
 from .plotting import *
+from .probabilities import *
 from .data.windows import *
 from .data.moving_mnist import *
 from .data.open import *

@@ -21,12 +21,14 @@ def advection(
     horizon:int,         # Frames to forecast
     subpixel:bool=False, # Place the motion's peak between pixels?
 ): # `(B,horizon,C,H,W)`
-    "Forecast that the last frame moves on as it has moved since the middle one"
+    "Forecast that the last frame moves on as the frames before have moved"
     T = x.shape[1]
     if T < 2: raise arg_error('x', 'at least two known frames, to see a motion', T)
     dtype,middle = torch.promote_types(x.dtype, torch.float32),(T-1)//2
-    a,b = (last_seen(f).to(dtype) for f in (x[:,:middle+1],x))
-    speed = phase_shift(a, b, subpixel)/(T-1-middle)
+    seen = _filled(x).to(dtype)
+    a,b,apart = seen[:,middle],seen[:,-1],T-1-middle
+    speed = phase_shift(seen[:,:-1], seen[:,1:], subpixel)
+    speed = speed + phase_shift(moved(a, speed*apart), b, subpixel)/apart
     steps = torch.arange(
         1, check_int('horizon', horizon) + 1, device=x.device, dtype=dtype)
     shift = speed[:,None]*steps[:,None]                                  # (B,horizon,2)
@@ -34,6 +36,14 @@ def advection(
     return (
         moved(each.flatten(0, 1), shift.flatten(0, 1)) .unflatten(0, each.shape[:2])
         .to(x.dtype))
+
+# %% ../nbs/22_baselines.ipynb #adf1
+def _filled(
+    x, # `(B,T,C,H,W)`; NaN where a pixel is missing
+): # Of the same shape
+    "Fill the missing pixels of each frame with what was seen last"
+    if not x.isnan().any(): return x
+    return torch.stack([last_seen(x[:,:t+1]) for t in range(x.shape[1])], 1)
 
 # %% ../nbs/22_baselines.ipynb #c16
 def lagrangian_persistence(
@@ -44,8 +54,7 @@ def lagrangian_persistence(
     T = x.shape[1]
     if T < 2: raise arg_error('x', 'at least two known frames, to see a motion', T)
     check_int('horizon', horizon)
-    seen = torch.stack([last_seen(x[:, : t + 1]) for t in range(T)], 1).to(
-        torch.promote_types(x.dtype, torch.float32))
+    seen = _filled(x).to(torch.promote_types(x.dtype, torch.float32))
     return moved_each(
         seen[:, -1:].expand(-1, horizon, -1, -1, -1),
         displacements(motion(seen), horizon)).to(x.dtype)

@@ -66,12 +66,10 @@ def _build(
 # %% ../nbs/60_convert.ipynb #c12p0
 def _cell_options(w): # weights of a cell, by our names -> arguments of ConvLSTMCell
     "Read the arguments of a cell off its weights"
-    ih,hh,peep = w['weight_ih'],w['weight_hh'],w.get('weight_ci')
-    size = None if peep is None or peep[0].numel()==1 else tuple(peep.shape[1:])
-    peephole = 'full' if size else None if peep is None else 'channel'
+    ih,hh = w['weight_ih'],w['weight_hh']
     return dict(
         kernel_size=tuple(ih.shape[2:]), hidden_kernel_size=tuple(hh.shape[2:]),
-        spatial_dims=ih.dim()-2, bias='bias' in w, peephole=peephole, spatial_size=size)
+        spatial_dims=ih.dim()-2, bias='bias' in w, peephole=None)
 
 # %% ../nbs/60_convert.ipynb #c12p1
 def _check_weights(w, dtype, layer):
@@ -283,19 +281,14 @@ def to_keras(
         return_sequences=True),weights
 
 # %% ../nbs/60_convert.ipynb #c53
-_CELL = r'(?P<cell>(?:[A-Za-z]\w*?[._]?\d+\.)?)' # 'cell0.', 'cell_list.0.', or nothing
-# 'Wxi.weight', 'W_ci', 'b_i'
-_ARROW = (
-    r'[Ww]_?(?P<src>[xhc])_?(?P<gate>[ifcgo])(?:\.(?P<kind>weights?|bias))?'
-    r'|b_?(?P<bgate>[ifcgo])')
 _LAYOUTS = {
-    'nn.LSTM':            r'(?:weight|bias)_(?:ih|hh)(?:_l\d+(?:_reverse)?)?',
-    'one convolution':    _CELL + r'conv\.(?:weight|bias)',
-    'eight convolutions': f'{_CELL}(?:{_ARROW})',
+    'nn.LSTM': r'(?:weight|bias)_(?:ih|hh)(?:_l\d+(?:_reverse)?)?',
+    # 'cell_list.0.conv.weight', 'cell0.conv.bias', or 'conv.weight' alone
+    'one convolution': r'(?P<cell>(?:[A-Za-z]\w*?[._]?\d+\.)?)conv\.(?:weight|bias)',
 }
 
 def _layout_of(
-    keys:list, # Names of the weights
+    keys, # Names of the weights
 )->str: # One of `_LAYOUTS`
     "Recognise a layout by its names"
     hits = {name: [k for k in keys if re.fullmatch(p, k)] for name,p in _LAYOUTS.items()}
@@ -308,16 +301,15 @@ def _layout_of(
     _need(not rest, 'state_dict', want, _first(rest), where)
     return best
 
-def _by_cell(sd, layout): # the matches of each cell's keys, in the order of the layers
-    cells = {}
-    for m in (re.fullmatch(_LAYOUTS[layout], k) for k in sd):
-        cells.setdefault(m['cell'], []).append(m)
-    if list(cells) == ['']: return cells
+def _cell_names(keys): # what each cell's keys begin with, in the order of the layers
+    cells = {re.fullmatch(_LAYOUTS['one convolution'], k)['cell']: k for k in keys}
+    if list(cells) == ['']: return ['']
     name,*others = sorted({re.sub(r'\d+\.$', '', c) for c in cells})
     got = ', '.join(map(repr, [name,*others]))
     _need(not others, 'state_dict', 'of one list of cells', got, 'pass a `prefix`')
     order = [f'{name}{l}.' for l in range(len(cells))]
-    return {c: _take(cells, c) for c in order}
+    for c in order: _take(cells, c)
+    return order
 
 # %% ../nbs/60_convert.ipynb #c57
 def _one_conv(sd, cell, gates):
@@ -332,60 +324,6 @@ def _one_conv(sd, cell, gates):
     _check_shape(bias, sd[bias], 4*h)
     return out | dict(bias=_reorder_gates(sd[bias], gates))
 
-# %% ../nbs/60_convert.ipynb #c59
-def _arrows(matches): # the key of each: ('x','i','weight') for 'cell0.Wxi.weight'
-    at = {}
-    for m in matches:
-        src,gate = m['src'] or 'b', (m['gate'] or m['bgate']).replace('g','c')
-        arrow = src, gate, 'bias' if m['kind']=='bias' else 'weight'
-        want,got = 'without a peephole on the candidate, as Eq. 3',f"`{m.string}`"
-        _need((src,gate) != ('c','c'), 'state_dict', want, got)
-        product = src != 'c' or arrow[2] != 'bias'
-        _need(product, 'state_dict', 'with products as peepholes', got)
-        got = f"`{at.get(arrow)}` and {got}"
-        _need(arrow not in at, 'state_dict', 'with one weight for each arrow', got)
-        at[arrow] = m.string
-    return at
-
-def _all_gates(at, cell, src, kind='weight', gates='ifco', needed=False):
-    "The keys of one kind of arrow, into all gates or none"
-    keys = [at.get((src,g,kind)) for g in gates]
-    if not needed and not any(keys): return []
-    for g,k in zip(gates, keys):
-        if k is None: _take(dict.fromkeys(at.values()), f'{cell}W{src}{g}.{kind}')
-    return keys
-
-# %% ../nbs/60_convert.ipynb #c60
-def _eight_convs(sd, cell, matches):
-    at = _arrows(matches)
-    keys = lambda *args, **kw: _all_gates(at, cell, *args, **kw)
-    ih = _stack(sd, keys('x', needed=True))
-    h,dims = len(ih)//4,ih.dim()-2
-    out = dict(weight_ih=ih, weight_hh=_stack(sd, keys('h', needed=True), h))
-    kinds  = keys('x', 'bias'),keys('h', 'bias'),keys('b')
-    biases = [torch.cat([_per_channel(k, sd[k], h) for k in ks]) for ks in kinds if ks]
-    if biases: out['bias'] = sum(biases)
-    for gate, k in zip('ifo', keys('c', gates='ifo')):
-        out[f'weight_c{gate}'] = _peephole(k, sd[k], h, dims)
-    return out
-
-def _stack(sd, keys, h=None): # the convolutions into all gates
-    w = sd[keys[0]]
-    want = 'of shape (hidden, in, *kernel)'
-    _need(w.dim() in (3,4,5), keys[0], want, tuple(w.shape))
-    for k in keys: _check_shape(k, sd[k], h or len(w), h or w.shape[1], *w.shape[2:])
-    return torch.cat([sd[k] for k in keys])
-
-def _per_channel(key, b, h):
-    _need(b.numel()==h, key, f"one bias for each of {h} channels", tuple(b.shape))
-    return b.flatten()
-
-def _peephole(key, w, h, dims):
-    if w.dim()==dims+2 and len(w)==1: w = w[0]
-    if w.dim()==1: w = w.view(-1, *[1]*dims)
-    _check_shape(key, w, h, *[None]*dims)
-    return w
-
 # %% ../nbs/60_convert.ipynb #c62
 def _weight(key, w):
     try: return torch.as_tensor(w).detach()
@@ -394,7 +332,7 @@ def _weight(key, w):
         raise arg_error(key, 'a tensor or an array', got, error=TypeError) from None
 
 def from_state_dict(
-    state_dict:dict, # Weights in one of `_LAYOUTS`
+    state_dict:dict, # Weights in the layout of `nn.LSTM` or of one convolution
     *,
     prefix:str='', # Read the names that begin so, `'encoder.'` say, and leave the rest
     gates:str='ifog', # Order of the gates where one convolution makes all
@@ -409,9 +347,5 @@ def from_state_dict(
     sd = {k[n:]: _weight(k, w) for k,w in state_dict.items() if k.startswith(prefix)}
     want = f"the beginning of a name among {_some(state_dict)}"
     _need(sd, 'prefix', want, repr(prefix))
-    layout = _layout_of(list(sd))
-    if layout=='nn.LSTM': return _build(*_lstm_cells(sd), **kwargs)
-    cells = _by_cell(sd, layout).items()
-    if layout=='one convolution': found = [_one_conv(sd, c, gates) for c,_ in cells]
-    else: found = [_eight_convs(sd, c, matches) for c,matches in cells]
-    return _build(found, **kwargs)
+    if _layout_of(sd)=='nn.LSTM': return _build(*_lstm_cells(sd), **kwargs)
+    return _build([_one_conv(sd, c, gates) for c in _cell_names(sd)], **kwargs)

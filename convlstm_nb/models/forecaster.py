@@ -111,9 +111,15 @@ class Forecaster(nn.Module):
         self.frames = (
             _ConvReadout(hidden_channels, made, width, **kwargs) if readout == 'conv'
             else nn.Conv2d(hidden_channels, made, 1, **kwargs))
-        if residual: # no change, at first
-            self.frames.weight.data.zero_()
-            self.frames.bias.data.zero_()
+        if residual: self.start_still()
+
+# %% ../../nbs/10_models.forecaster.ipynb #n0
+@patch
+@torch.no_grad()
+def start_still(self:Forecaster):
+    "Let the first forecasts change nothing"
+    self.frames.weight.zero_()
+    self.frames.bias.zero_()
 
 # %% ../../nbs/10_models.forecaster.ipynb #c17p0
 @patch
@@ -407,11 +413,7 @@ def _check_feed(x, horizon, target, feed):
         raise arg_error('target', f"of shape {want}", f"shape {tuple(target.shape)}")
     return torch.cat([x, target.to(x.dtype)], 1),feed.to(x.device)
 
-def _pick(
-    where, # bool `(B,)`
-    true, # `(B,C,H,W)`, or None where it is not known
-    guess, # `(B,C,H,W)`
-): # `(B,C,H,W)`
+def _pick(feed, true, guess): # `(B,)`, `(B,C,H,W)` or None, `(B,C,H,W)`
     "Take the true frame of some sequences and the forecast of the others"
     if true is None: return guess
-    return torch.where(where.view(-1,1,1,1), true, guess.to(true.dtype))
+    return torch.where(feed.view(-1,1,1,1), true, guess.to(true.dtype))

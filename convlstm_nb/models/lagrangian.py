@@ -90,12 +90,12 @@ def _blurred(
     return F.conv2d(x, k[:,:,None], padding=(0,n), groups=C)
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c18s1
+_CALM = .2 # Pull towards one motion for all, in mean squared slopes
+
 @torch.no_grad()
 def motion(
     x, # Known frames, `(B,T,C,H,W)`, without missing pixels
     reach:float=12., # How far around a pixel counts, in pixels
-    rounds:int=3, # How often to move and look again
-    calm:float=.2, # Pull towards one motion for all, in mean squared slopes
 ): # Downwards and to the right, in pixels a frame: `(B,2,H,W)`
     "Find the motion near each pixel (Lucas and Kanade 1981), beginning with one motion for all"
     B,T,C,H,W = x.shape
@@ -105,7 +105,7 @@ def motion(
     a,b = x[:,:T-apart].flatten(1,2),x[:,apart:].flatten(1,2)
     v = phase_shift(a, b, subpixel=True, whiten=0)/apart
     v = v[:,:,None,None].expand(-1, -1, H, W)
-    for _ in range(rounds):
+    for _ in range(3): # move, and look again
         early,late = moved(a, v*(apart/2)),moved(b, v*(-apart/2))
         down,right = _slopes((early+late)/2)
         change = late-early
@@ -113,7 +113,7 @@ def motion(
             (down,down), (down,right), (right,right), (down,change), (right,change))
         terms = torch.stack([(p*q).sum(1) for p,q in pairs], 1)
         dd,dr,rr,dt,rt = _blurred(terms, reach).unbind(1)
-        pull  = calm*(dd+rr).mean((-1,-2), keepdim=True) + torch.finfo(x.dtype).tiny**.5
+        pull  = _CALM*(dd+rr).mean((-1,-2), keepdim=True) + torch.finfo(x.dtype).tiny**.5
         dd,rr = dd+pull,rr+pull
         # by Cramer's rule
         left  = torch.stack([dr*rt-rr*dt, dr*dt-dd*rt], 1)/(dd*rr-dr*dr)[:,None]

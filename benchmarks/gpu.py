@@ -111,7 +111,7 @@ def correct_part(run):
     tasks = [(check, options, run.device) for check, options in listed]
     rows = [dict(check=check.__name__, options=o) for check, o in listed]
     failures = []
-    if run.on_gpu and chosen != "TritonGates":
+    if run.on_gpu and chosen != "_TritonGates":
         failures.append(f"the gates are {chosen}")
     for n, found in do_all(tasks, run.workers, run.until):
         name = shown(*listed[n])

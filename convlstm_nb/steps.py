@@ -34,7 +34,7 @@ class _Steps:
     "The steps of one scan, forwards and backwards"
     def __init__(self, x, zx, h, c, weight_hh, weight_ih, bias, norm_weight, ci, cf, co,
                  valid, drop_h, drop_c, groups, padding_mode, steps, every, dtype,
-                 form=None, gates=None, autograd=True):
+                 form=None):
         self.B,self.n,*self.size = h.shape
         self.x,self.zx,self.steps,self.every,self.dtype = x,zx,steps,every,dtype
         self.dims,self.kernel,self.padding_mode = h.dim()-2,weight_hh.shape[2:],padding_mode
@@ -45,11 +45,11 @@ class _Steps:
         pad = -weight.shape[1] % 8 if h.is_cuda else 0
         if pad: weight = F.pad(weight, (0,0)*self.dims + (0,pad))
         self.weight = _channels_last(weight.to(dtype))
-        make = choose_gates(self.c, steps, form, autograd)
+        make = choose_gates(self.c, steps, form)
         own  = bool(groups) or make.adds_bias
         self.bias = None if own or bias is None else bias.to(dtype)
         self.drop_h = None if drop_h is None else drop_h.flatten(1)[:,None]
-        self.gates = gates or make(
+        self.gates = make(
             _gate_params(bias if own else None, norm_weight, ci, cf, co, drop_h, drop_c, groups),
             self.c)
         self.valid = [None]*steps
@@ -121,10 +121,10 @@ def advance(self:_Steps, part, h, c, place, keep):
         z = self.conv(seen[j])
         if self.zx is not None: z += self.rows(self.zx[:,k])
         new,slot = place(k),seen[(j+1) % len(seen)][...,:self.n]
-        c,what = self.gates.forward(z, c, h, self.valid[k], new, slot, keep)
+        c = self.gates.forward(z, c, h, self.valid[k], new, slot)
         h = new
         cs.append(c)
-        kept.append(what)
+        if keep: kept.append(z)
     return cs,kept
 
 # %% ../nbs/03a_steps.ipynb #c28s1
@@ -136,15 +136,15 @@ def _parts(steps, every):
 # %% ../nbs/03a_steps.ipynb #c28s2
 @patch
 def forward(self:_Steps, keep):
-    "Return all outputs `(T,B,P,n)`, memories, and what the gates keep for each step"
+    "Return all outputs `(T,B,P,n)`, memories, and what the convolutions made"
     out = torch.empty(self.steps, *self.c.shape, dtype=self.dtype, device=self.c.device)
     cs,kept,h,c = [],[],self.h,self.c
     keep_all = keep and not self.every
     for part in _parts(self.steps, self.every):
-        new,what = self.advance(part, h, c, out.__getitem__, keep_all)
+        new,zs = self.advance(part, h, c, out.__getitem__, keep_all)
         h,c = out[part[-1]],new[-1]
         cs += new if keep_all else [c]
-        if keep_all: kept += what
+        kept += zs
     return out,cs,kept
 
 # %% ../nbs/03a_steps.ipynb #c30
@@ -187,7 +187,7 @@ def make_room(self:_Steps, out):
 # %% ../nbs/03a_steps.ipynb #c30p1
 @patch
 def run_again(self:_Steps, part, h, c):
-    "Compute the memories of a part, and what its gates keep, once more"
+    "Compute the memories of a part, and what its convolutions made, once more"
     fresh = lambda k: torch.empty_like(self.h, dtype=self.dtype)
     again,kept = self.advance(part, h, c, fresh, True)
     return [c,*again],kept

@@ -225,7 +225,7 @@ def loop_rows():
 
 # --- one form against the other ---------------------------------------------------------------------------------------
 WAYS = {f'{name}{f", checkpoint_every={n}" if n else ""}{" (all frames)" if n==4 else ""}': (form,n)
-        for form,name in dict(eager='eager gates', traced='traced gates', loop='loop').items() for n in (None,1,2,4) if (form,n)!=('loop',None)}
+        for form,name in dict(eager='eager gates', loop='loop').items() for n in (None,1,2,4) if (form,n)!=('loop',None)}
 
 def form_errors(dtype):
     "By what each way to run a layer differs from the loop that keeps everything: values and gradients, for each case"

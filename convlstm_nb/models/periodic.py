@@ -49,9 +49,7 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
                 'out_channels', f"at most {in_channels}, the channels of a frame", out)
         self.period = self.memory = check_int('period', period)
         self.covariates = covariates # those that a caller gives
-        # no change, at first
-        self.frames.weight.data.zero_()
-        self.frames.bias.data.zero_()
+        self.start_still()
 
 # %% ../../nbs/13_models.periodic.ipynb #c7p0
 @patch

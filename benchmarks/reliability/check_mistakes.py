@@ -184,6 +184,14 @@ MISTAKES = [
     ('a batch made at once holds one sequence again and again', '33_data.moving_mnist', {'_random_numbers(ds, k) for k in (': '_random_numbers(ds, 0) for k in ('}),
     ("a subclass's own items are passed over where batches are made at once", '40_dataloaders', {"        if '__getitem__' in vars(cls): return None\n": ''}),
     ('forecasts without their output function', '10_models.forecaster', {'OUTPUTS[self.output](self(x, horizon': '(self(x, horizon'}),
+    ('the first look at a motion between frames that are far apart', '12_models.lagrangian', {'phase_shift(*_pairs(x, 1), subpixel=True, whiten=0)': 'phase_shift(*_pairs(x, T//2), subpixel=True, whiten=0)/(T//2)'}),
+    ('advection by the middle and the last frame alone', '22_baselines', {'    speed = phase_shift(seen[:,:-1], seen[:,1:], subpixel)\n': '    speed = torch.zeros(len(x), 2, dtype=dtype)\n'}),
+    ('thresholds that are asked for where the one before was not reached', '24_probabilities', {'torch.ones_like(happened[:,:,:1]), happened[:,:,:-1]': 'torch.ones_like(happened[:,:,:1]), torch.ones_like(happened[:,:,:-1])'}),
+    ('probabilities of thresholds that may cross', '10_models.forecaster', {'y.sigmoid().cumprod(2)': 'y.sigmoid()'}, '24_probabilities'),
+    ('missing pixels counted as dry in the Brier score', '24_probabilities', {'(p-happened)**2*seen': '(p-happened)**2'}),
+    ('equal probabilities counted as told apart in the ROC area', '24_probabilities', {'below + no/2': 'below + no'}),
+    ('a sharp forecast whose likeliest pixels are the driest', '24_probabilities', {'argsort(-1, descending=True)': 'argsort(-1)'}),
+    ('the median at a chance of a third', '24_probabilities', {'torch.full_like(p[:,:,:1], .5)': 'torch.full_like(p[:,:,:1], .33)'}),
 ]
 PAGES = sorted({p for m in MISTAKES for p in (m[3] if len(m)>3 else [m[1]])})
 

@@ -300,7 +300,9 @@ def record_in_units(
     said = {str(a.get('units', '')) for a in record.variables.values()} - {''}
     new = {k: a | dict(units=units) for k, a in record.variables.items()}
     if {u.lower() for u in said} == {'dbz'} and units_factor(units, 'mm/h') == (1., 0.):
-        return _Rain(record).as_record(variables=new)
+        return replace(
+            record, values=_Rain(record), box=(), fill=(), valid=None, scale=1, offset=0,
+            variables=new)
     factors = {units_factor(u, units) for u in said or {units}}
     if len(factors) != 1 or None in factors:
         raise arg_error(record.name, f"in units that become {units}", ', '.join(said))

@@ -58,25 +58,25 @@ def _check_chunks(
 # %% ../../nbs/34b_data.netcdf.ipynb #c11
 class _CheckedArray:
     "A variable of an HDF5 file, whose chunks are looked at before they are first read"
-    def __init__(self, variable, dset):
-        _check_filters(dset)
-        self.variable, self.path, self.name = variable, dset.file.filename, dset.name
-        self.shape, self.dtype = variable.shape, variable.dtype
-        self.axes, self.seen = list(zip(dset.shape, dset.chunks)), set()
+    def __init__(self, variable, store, name):
+        self.variable, self.store, self.name = variable, store, name
+        self.shape, self.dtype, self.seen = variable.shape, variable.dtype, set()
 
     def __getitem__(self, key): # slices
-        spans = [{i // c * c for i in range(n)[k]} for k, (n, c) in zip(key, self.axes)]
-        if new := set(product(*spans)) - self.seen:
-            with h5py.File(self.path) as f: _check_chunks(f[self.name], new)
-            self.seen |= new
+        dset = self.store.ds.variables[self.name]._h5ds # of the file that is open
+        ends = zip(key, dset.shape, dset.chunks)
+        spans = [{i // c * c for i in range(n)[k]} for k, n, c in ends]
+        if new := set(product(*spans)) - self.seen: _check_chunks(dset, new)
+        self.seen |= new
         return self.variable[key].values
 
 class _CheckedStore(xr.backends.H5NetCDFStore):
     "An HDF5 file for xarray, whose variables are checked"
     def open_store_variable(self, name, var):
-        found, dset = super().open_store_variable(name, var), var._h5ds
-        if dset.chunks:
-            checked = _CheckedArray(found.copy(deep=False), dset)
+        found = super().open_store_variable(name, var)
+        if var.chunks:
+            _check_filters(var._h5ds)
+            checked = _CheckedArray(found.copy(deep=False), self, name)
             found.data = as_variable(found.dims, checked)._data
         return found
 
@@ -102,38 +102,6 @@ def _check_hdf5(
             else: seen.add(item.id)
     return sorted(groups)
 
-# %% ../../nbs/34b_data.netcdf.ipynb #c17
-_WIDTHS = {1:1, 2:1, 3:2, 4:4, 5:4, 6:8} # bytes of a value, by its kind
-
-def _walk_classic(f, size, path):
-    "Walk through a header as far as it claims to reach"
-    def over(n): # so many bytes, in whole words
-        if n > size - f.tell():
-            got = f"one of {size} bytes that claims {n} more at {f.tell()}"
-            raise arg_error(path, 'a whole NetCDF file', got)
-        f.seek(n + -n % 4, 1)
-    def number(): over(4); f.seek(-4, 1); return int.from_bytes(f.read(4), 'big')
-    def each(): number(); return range(number()) # what kind of list, and how long
-    def named(): over(number())
-    def attributes():
-        for _ in each():
-            named()
-            kind = number()
-            over(number() * _WIDTHS.get(kind, size))
-    version = f.read(4)[3:]
-    if version not in (b'\1', b'\2'):
-        raise arg_error(path, 'a NetCDF file of version 1, 2 or 4', f"version {version}")
-    number()
-    for _ in each(): named(); number()
-    attributes()
-    for _ in each(): named(); over(4 * number()); attributes(); over(8 + 4 * version[0])
-
-def _check_classic(
-    path, # A NetCDF file of the first or second version
-):
-    "Refuse a header that claims more than the file holds"
-    with open(path, 'rb') as f: _walk_classic(f, Path(path).stat().st_size, path)
-
 # %% ../../nbs/34b_data.netcdf.ipynb #c20
 @contextmanager
 def reading(
@@ -155,11 +123,11 @@ def _only_group(path, groups):
 def _open_file(path, group):
     "Choose how xarray opens a NetCDF file, by how it begins"
     with open(path, 'rb') as f: start = f.read(4)
-    if start[:3] == b'CDF':
-        _check_classic(path)
-        return path, dict(engine='scipy', group=group)
+    if start in (b'CDF\1', b'CDF\2'): return path, dict(engine='scipy', group=group)
     if start != b'\x89HDF':
-        raise arg_error(path, 'a NetCDF file', f"one that begins with {start!r}")
+        raise arg_error(
+            path, 'a NetCDF file', f"one that begins with {start!r}",
+            'versions 1, 2 and 4 are read')
     groups = _check_hdf5(path)
     if group is None and groups and '/' not in groups: group = _only_group(path, groups)
     return _CheckedStore.open(str(path), group=group, phony_dims='access'), {}

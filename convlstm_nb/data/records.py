@@ -8,7 +8,7 @@ __all__ = ['Record', 'DecodedFrames', 'as_variable', 'dimension_names', 'known_f
 
 # %% ../../nbs/31_data.records.ipynb #c3
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 import numpy as np

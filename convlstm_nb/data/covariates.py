@@ -15,11 +15,12 @@ import torch
 from fastcore.basics import patch
 from ..checks import arg_error, check_choice
 from .files import open_npz
-from .netcdf import open_dataset, reading
+from .netcdf import open_dataset
 from .open import find_files, open_records
 from .records import Record
 from .scaling import Scaling, fit_scaling
 from .windows import fill_missing
+from .zarr import reading
 
 # %% ../../nbs/39_data.covariates.ipynb #c7
 CYCLES = dict(hour='D', season='Y') # The length of a cycle, in NumPy's letters

@@ -14,9 +14,7 @@ import torch
 import xarray as xr
 from convlstm_nb.data.axes import (
     AXES,
-    COLUMN_NAMES,
-    ROW_NAMES,
-    TIME_NAMES,
+    USUAL_NAMES,
     check_axes,
     layout_of,
 )
@@ -33,8 +31,6 @@ from .records import as_variable, save_array
 from .times import from_file_names
 
 # %% ../../nbs/35_data.formats.ipynb #c8
-_USUAL = dict(T=TIME_NAMES, H=ROW_NAMES, W=COLUMN_NAMES)
-
 def _aside_coords(
     aside:dict, # `{name: small array}`
     size:dict, # `{letter: length}`
@@ -43,7 +39,7 @@ def _aside_coords(
     "Find the coordinates of axes, for each sequence or for all, among small arrays"
     coords = {}
     for k, a in aside.items():
-        letter = next((l for l, names in _USUAL.items() if k.lower() in names), None)
+        letter = next((l for l, names in USUAL_NAMES.items() if k.lower() in names), None)
         if letter in size and a.shape == (size[letter],):
             dims[letter] = k
             coords[k] = k, a

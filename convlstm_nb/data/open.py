@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import xarray as xr
 from convlstm_nb.data.axes import (
-    TIME_NAMES,
+    USUAL_NAMES,
     check_axes,
     labels_along,
     named_axes,
@@ -33,10 +33,10 @@ from convlstm_nb.data.formats import (
 from ..checks import arg_error, check_choice
 from .files import check_extent, check_regular, disk_bytes
 from .join import join_records
-from .netcdf import open_dataset, reading
+from .netcdf import open_dataset
 from .records import Record, as_variable, dimension_names
 from .times import read_times
-from .zarr import is_store
+from .zarr import is_store, reading
 
 # %% ../../nbs/36_data.open.ipynb #c12
 def _said_range(attrs):
@@ -174,7 +174,7 @@ def _frame_times(
         if k == dim: return 0
         if v.attrs.get('standard_name') == 'time': return 1
         if ' since ' in str(v.attrs.get('units')): return 1
-        return 2 if str(k).lower() in TIME_NAMES else 3
+        return 2 if str(k).lower() in USUAL_NAMES['T'] else 3
     first = min(ds.variables, key=rank)
     if rank(first) == 3: return None
     var, what = ds.variables[first], f'{name}: {first}'

@@ -303,23 +303,20 @@ def forecast_dataset(
             'x', f"(T,{','.join(map(str, record.shape[1:]))}), as {record.name}",
             f"shape {x.shape}")
     t, times = record.dims[0], record.after(len(x), step)
-    ds = record.coords.copy()
+    named = lambda name, **attrs: {'standard_name': name} | attrs
     if times is None:
-        ds[t] = step * np.arange(1, len(x) + 1)
-        ds[t].attrs = {'long_name': 'frames after the last known one', 'axis': 'T'}
+        about = {'long_name': 'frames after the last known one', 'axis': 'T'}
+        coords = {t: (t, step * np.arange(1, len(x) + 1), about)}
     else:
         last = record.times[-1:]
-        both = (np.concatenate([last, [t]]) for t in times)
-        lead = np.array([time_steps(b)[0] for b in both])
-        seconds = lead.dtype.kind == 'm'
-        ds[t] = times
-        ds[t].attrs = {'standard_name': 'time', 'axis': 'T'}
-        ds['forecast_reference_time'] = last[0]
-        ds['forecast_reference_time'].attrs['standard_name'] = 'forecast_reference_time'
-        ds['forecast_period'] = t, lead / np.timedelta64(1, 's') if seconds else lead
-        ds['forecast_period'].attrs = {
-            'standard_name': 'forecast_period', 'units': 's' if seconds else '1'}
-        ds = ds.set_coords(['forecast_reference_time', 'forecast_period'])
+        lead, units = np.cumsum(time_steps(np.concatenate([last, times]))), '1'
+        if lead.dtype.kind == 'm': lead, units = lead / np.timedelta64(1, 's'), 's'
+        reference, period = 'forecast_reference_time', 'forecast_period'
+        coords = {
+            t: (t, times, named('time', axis='T')),
+            reference: ((), last[0], named(reference)),
+            period: (t, lead, named(period, units=units))}
+    ds = record.coords.assign_coords(coords)
     for i, (name, attrs) in enumerate(record.variables.items()):
         ds[name.replace('/', '_')] = record.dims, x[:, i].astype(np.float32), _kept(attrs)
     history = f"forecast with convlstm_nb; {record.attrs.get('history', '')}".rstrip('; ')

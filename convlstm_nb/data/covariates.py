@@ -12,6 +12,7 @@ from pathlib import Path
 import cftime
 import numpy as np
 import torch
+import xarray as xr
 from fastcore.basics import patch
 from ..checks import arg_error, check_choice
 from .files import open_npz
@@ -77,8 +78,8 @@ def _covariate_records(
 )->list: # A record for each of `records`
     "Read one variable, a map as a record of one frame"
     files = [path] if hasattr(path, 'data_vars') else find_files(path)
-    a,dims = _flat_variable(files[0], name, records[0].dims)
-    if a is not None: return [_spread(a, dims, r, name) for r in records]
+    flat = _flat_variable(files[0], name, records[0].dims)
+    if flat is not None: return [_spread(flat, r, name) for r in records]
     found = open_records(path, name, **kwargs)
     if len(found) != len(records):
         raise arg_error(
@@ -87,55 +88,57 @@ def _covariate_records(
     return found
 
 # %% ../../nbs/39_data.covariates.ipynb #c13
+def _variables(
+    path, # A file, or an xarray Dataset
+    name:str, # Which one is looked for
+    dims:tuple, # Axes of the records: time, rows, columns
+): # `{name: xarray Variable}`
+    "List the variables of a file; an array without names has time, or rows and columns"
+    if hasattr(path, 'data_vars'): return path.variables
+    suffix = Path(path).suffix
+    if suffix == '.npz':
+        more = (*dims, *'abcdef')
+        return {
+            k: xr.Variable(dims[1:] if a.ndim == 2 else more[:a.ndim], a)
+            for k, a in open_npz(path).items()}
+    if suffix in ('.npy', '.gif') or Path(path).is_dir() and suffix != '.zarr':
+        what = f"'hour' or 'season', since {path} has no variables"
+        raise arg_error('covariates', what, repr(name))
+    return open_dataset(path).variables
+
 def _flat_variable(
     path, # A file, or an xarray Dataset
     name:str, # Name of a variable
     dims:tuple, # Axes of the records: time, rows, columns
-): # Its values and which of the axes they have; None for both where it has all of them
+)->xr.Variable|None: # None where it has all of the axes
     "Look up a variable that lacks an axis"
-    if hasattr(path, 'data_vars'): ds,path = path,None
-    elif Path(path).suffix=='.npz':
-        arrays = open_npz(path)
-        a = arrays[check_choice('covariates', name, list(arrays))]
-        flat = {1: dims[:1], 2: dims[1:]}.get(a.ndim)
-        return (None, None) if flat is None else (a, flat)
-    elif Path(path).suffix in ('.npy', '.gif') or (
-        Path(path).is_dir() and Path(path).suffix != '.zarr'):
-        raise arg_error(
-            'covariates', f"'hour' or 'season', since {path} has no variables",
-            repr(name))
-    else: ds = open_dataset(path)
-    if name not in ds.variables:
-        raise arg_error(
-            'covariates', "'hour', 'season' or variables of the file, "
-            f"{', '.join(map(str, ds.variables))}", repr(name))
-    var = ds.variables[name]
-    if len(var.dims) > 2 and dims[0] in var.dims: return None,None
+    found = _variables(path, name, dims)
+    if name not in found:
+        there = ', '.join(map(repr, found))
+        what = f"'hour', 'season' or variables of the file, {there}"
+        raise arg_error('covariates', what, repr(name))
+    var = found[name]
+    if len(var.dims) > 2 and dims[0] in var.dims: return None
     if var.dtype.kind not in 'biuf' or not var.dims or not set(var.dims) <= set(dims):
-        raise arg_error(
-            'covariates', f"numbers along {', '.join(dims)}",
-            f"{name}, {var.dtype} along {', '.join(map(str, var.dims)) or 'nothing'}")
-    with reading(path): return np.asarray(var.values), tuple(var.dims)
+        got = f"{name}, {var.dtype} along {', '.join(map(str, var.dims)) or 'nothing'}"
+        raise arg_error('covariates', f"numbers along {', '.join(dims)}", got)
+    with reading(None if hasattr(path, 'data_vars') else path): return var.compute()
 
 # %% ../../nbs/39_data.covariates.ipynb #c14
 def _spread(
-    a, # Values
-    dims:tuple, # Their axes
-    record:Record, # Whose axes they are among
-    name:str, # What they are called
+    var:xr.Variable, # In memory
+    record:Record, # Which has its axes
+    name:str, # What it is called
 )->Record: # Of one frame, or of as many as there are
     "Spread values over the axes that they lack; nothing is copied"
-    T,_,H,W = record.shape
-    at,sizes = [record.dims.index(d) for d in dims],(T,H,W)
-    if a.shape != tuple(sizes[i] for i in at):
-        raise arg_error(
-            f'{record.name}: {name}', f"of shape {tuple(sizes[i] for i in at)}",
-            f"shape {a.shape}")
-    a = a.transpose(np.argsort(at)).reshape(
-        [n if i in at else 1 for i, n in enumerate(sizes)])
-    return Record(
-        np.broadcast_to(a, (len(a), H, W))[:, None], record.times if 0 in at else None,
-        variables={name: {}}, dims=record.dims, name=f'{record.name}: {name}')
+    T, _, H, W = record.shape
+    time, what = record.dims[0], f'{record.name}: {name}'
+    sizes = dict(zip(record.dims, (T if time in var.dims else 1, H, W)))
+    want = tuple(sizes[d] for d in var.dims)
+    if var.shape != want: raise arg_error(what, f"of shape {want}", f"shape {var.shape}")
+    times = record.times if time in var.dims else None
+    values = var.set_dims(sizes).values[:, None]
+    return Record(values, times, variables={name: {}}, dims=record.dims, name=what)
 
 # %% ../../nbs/39_data.covariates.ipynb #c21
 class Covariates:
@@ -154,16 +157,15 @@ class Covariates:
         cols:slice=slice(None), # Which columns
     )->torch.Tensor: # `(T,n,H,W)`, or `(T,n,1,1)` where nothing depends on the place
         "What goes with these frames"
-        times = record.times[frames] if record.times is not None else None
-        arrays = [
-            z.read(frames if len(z) > 1 else slice(None), rows, cols)
-            for z in self.check(record)]
-        return self.join(arrays, times, len(range(len(record))[frames]), rows, cols)
+        times = None if record.times is None else record.times[frames]
+        T = len(range(len(record))[frames])
+        return self.join(record, frames, times, T, rows, cols)
 
-    def join(self, arrays, times, T, rows=slice(None), cols=slice(None)):
-        zs = [
-            fill_missing(s.at(rows, cols)(torch.from_numpy(a)))
-            for s, a in zip(self.scalings, arrays)]
+    def join(self, record, frames, times, T, rows=slice(None), cols=slice(None)):
+        zs = []
+        for z, scaling in zip(self.check(record), self.scalings):
+            a = z.read(frames if len(z) > 1 else slice(None), rows, cols)
+            zs.append(fill_missing(scaling.at(rows, cols)(torch.from_numpy(a))))
         if self.cycles: zs.append(clock(times, self.cycles))
         size = zs[0].shape[-2:]
         return torch.cat([z.expand(T, -1, *size) for z in zs], 1)
@@ -238,6 +240,4 @@ def covariates_ahead(
     times = (
         None if known.times is None
         else np.concatenate([known.times[frames], known.after(horizon, step)]))
-    return covariates.join(
-        [z.read(frames if len(z) > 1 else slice(None)) for z in record.covariates],
-        times, context + horizon)
+    return covariates.join(record, frames, times, context + horizon)

@@ -238,11 +238,13 @@ def _rule_of(within, length, months):
     return next(filter(fits, _places_in_month(within, length, months)), None)
 
 def _continue_months(
-    times, # `(T,)` cftime dates
+    times, # `(T,)` datetime64 or cftime dates
     n:int, # Dates wanted
-): # `(n,)` cftime dates, or None if these do not follow the months
+): # `(n,)` as `times`, or None if these do not follow the months
     "Continue dates that follow the calendar: months, quarters, years, dekads, pentads"
-    month, within, length = _months(times)
+    dates = times if times.dtype.kind == 'O' else cftime.num2date(
+        _to_seconds(times), _ZERO, 'proleptic_gregorian')
+    month, within, length = _months(dates)
     for cycle in (1, 2, 3, 6): # dates before the same place in a month comes again
         if len(times) < cycle + 2: return None
         apart = month[cycle:] - month[:-cycle]
@@ -254,10 +256,10 @@ def _continue_months(
         for i in range(len(times), len(times) + n):
             turns, place = divmod(i, cycle)
             m = month[place] + turns * apart[0]
-            ends = np.array([_month_start(k, times[0]) for k in (m, m + 1)])
+            ends = np.array([_month_start(k, dates[0]) for k in (m, m + 1)])
             start, end = np.split(_to_seconds(ends), 2)
             out.append(start + rules[place](end - start))
-        return _from_seconds(np.concatenate(out), times)
+        return _from_seconds(np.concatenate(out), times).astype(times.dtype)
 
 # %% ../../nbs/30_data.times.ipynb #c33
 def continue_times(
@@ -267,14 +269,8 @@ def continue_times(
 )->np.ndarray: # `(n,)`
     "Continue times, by the calendar if they follow its months"
     if times.dtype.kind in 'MO' and len(times) > 2:
-        dates = times if times.dtype.kind == 'O' else cftime.num2date(
-            _to_seconds(times), _ZERO, 'proleptic_gregorian')
-        found = _continue_months(dates, n * step)
-        if found is not None:
-            found = found[step - 1::step]
-            if times.dtype.kind == 'O': return found
-            seconds = cftime.date2num(found, _ZERO, 'proleptic_gregorian')
-            return _from_seconds(seconds, times).astype(times.dtype)
+        found = _continue_months(times, n * step)
+        if found is not None: return found[step - 1::step]
     ahead, steps = step * np.arange(1, n + 1), time_steps(times)
     spacing = np.sort(steps)[(len(steps) - 1) // 2] if len(steps) else 1
     if times.dtype.kind == 'O':

@@ -9,7 +9,6 @@ __all__ = ['CYCLES', 'with_covariates', 'Covariates', 'fit_covariates', 'known_p
 import math
 from dataclasses import replace
 from pathlib import Path
-import cftime
 import numpy as np
 import torch
 import xarray as xr
@@ -25,21 +24,17 @@ from .windows import fill_missing
 from .zarr import reading
 
 # %% ../../nbs/39_data.covariates.ipynb #c7
-CYCLES = dict(hour='D', season='Y') # The length of a cycle, in NumPy's letters
+CYCLES = 'hour', 'season'
 
 def _phase(
     times, # `(T,)` datetime64 or cftime dates
     cycle:str, # 'hour' or 'season'
 )->np.ndarray: # `(T,)`, from 0 to 1
     "Say which part of its day or year has passed"
-    if times.dtype.kind == 'M':
-        ms = lambda t: t.astype('M8[ms]')
-        first = times.astype(f'M8[{CYCLES[cycle]}]')
-        return (ms(times) - ms(first)) / (ms(first + 1) - ms(first))
-    if cycle == 'hour':
-        return np.array([(t.hour * 60 + t.minute) * 60 + t.second for t in times]) / 86400
-    year = lambda t, later: cftime.datetime(t.year + later, 1, 1, calendar=t.calendar)
-    return np.array([(t - year(t, 0)) / (year(t, 1) - year(t, 0)) for t in times])
+    t = xr.DataArray(times).dt
+    if cycle == 'season': return t.decimal_year.values % 1
+    seconds = (t.hour * 60 + t.minute) * 60 + t.second + t.microsecond / 1e6
+    return seconds.values / 86400
 
 def _clock(
     times, # `(T,)` datetime64, or cftime dates of another calendar
@@ -53,7 +48,7 @@ def _clock(
             'none' if times.dtype == object else times.dtype)
     waves = []
     for c in cycles:
-        phase = _phase(times, check_choice('cycles', c, list(CYCLES))) * 2 * math.pi
+        phase = _phase(times, check_choice('cycles', c, CYCLES)) * 2 * math.pi
         waves += [np.sin(phase), np.cos(phase)]
     return torch.from_numpy(np.stack(waves, 1)[...,None,None]).float()
 
@@ -149,7 +144,7 @@ class Covariates:
         cycles:list|tuple=(), # Some of 'hour' and 'season'
     ):
         self.scalings = list(scalings)
-        self.cycles = [check_choice('cycles', c, list(CYCLES)) for c in cycles]
+        self.cycles = [check_choice('cycles', c, CYCLES) for c in cycles]
 
     def __call__(self,
         record:Record, # With covariates

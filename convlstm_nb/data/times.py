@@ -107,20 +107,19 @@ def _from_text(
     texts = [re.sub(r'(?<=\d)[_ ]+(?=\d)', ' ', t.strip(' \0')) for t in texts]
     found = _from_digits([re.sub('[T ]', '', t).removesuffix('Z') for t in texts])
     if found is not None: return found
+    form:dict = dict(format='ISO8601')
     parts = [_DAY_FIRST.match(t) for t in texts]
+    hint = "write them as '2024-01-31T06:00'"
     if all(parts):
         first, second = (max(int(p[i]) for p in parts) for i in (1, 3))
-        if first <= 12 and second <= 12:
-            raise arg_error(
-                name, 'dates that can be read in one way', f"{texts[0]!r}",
-                "write them as '2024-01-31T06:00'")
-        order = r'\4-\3-\1' if first > 12 else r'\4-\1-\3'
-        texts = [
-            re.sub(r'\b(\d)\b(?=-|$|[ T])', r'0\1', _DAY_FIRST.sub(order, t)) for t in texts]
-    words = any(re.search('[A-Za-z]{3}', t) for t in texts) # the names of months
-    try: read = pd.to_datetime(texts, utc=True, format='mixed' if words else 'ISO8601')
+        if (first > 12) == (second > 12):
+            what = 'dates that can be read in one way'
+            raise arg_error(name, what, f"{texts[0]!r}", hint)
+        form = dict(format='mixed', dayfirst=first > 12)
+    if any(re.search('[A-Za-z]{3}', t) for t in texts): # the names of months
+        form['format'] = 'mixed'
+    try: read = pd.to_datetime(texts, utc=True, **form)
     except (ValueError, OverflowError):
-        hint = "write them as '2024-01-31T06:00'"
         raise arg_error(name, 'dates', f"{texts[0]!r}", hint) from None
     return read.tz_localize(None).values
 

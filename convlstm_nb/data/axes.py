@@ -9,7 +9,6 @@ __all__ = ['AXES', 'USUAL_NAMES', 'check_axes', 'layout_of', 'labels_along', 'na
 import re
 import warnings
 import cf_xarray  # noqa: F401, adds `.cf` to xarray
-import pandas as pd
 import xarray as xr
 from ..checks import arg_error
 
@@ -151,6 +150,11 @@ def named_axes(
     return axes
 
 # %% ../../nbs/34c_data.axes.ipynb #c24
+def _fits(label, wanted):
+    "Is this the label that the user means, as a number or as a text?"
+    try: return float(label) == float(wanted)
+    except (TypeError, ValueError): return str(label) == str(wanted)
+
 def parse_select(
     ds:xr.Dataset, # Of a file
     select, # `{dimension: label}`, or as a text: 'expver=1,level=500'
@@ -164,20 +168,17 @@ def parse_select(
     for dim, wanted in (select or {}).items():
         here = ds.variables.get(dim)
         if here is not None and here.ndim == 0: # the file was cut there
-            one = here.item()
-            if str(wanted) == str(one): continue
-            if here.dtype.kind in 'iuf' and str(wanted) == f'{one:g}': continue
+            if _fits(one := here.item(), wanted): continue
             raise arg_error(what, f"{one} along {dim}, where the file was cut", wanted)
         if dim not in ds.dims:
             if missing_dims == 'ignore': continue
             raise arg_error(what, f"along {', '.join(map(str, ds.dims))}", repr(dim))
-        labels = pd.Index(labels_along(ds, dim))
-        try: [place] = labels.get_indexer(pd.Index([wanted]).astype(labels.dtype))
-        except (TypeError, ValueError): place = -1
-        if place < 0:
+        labels = labels_along(ds, dim)
+        found = [i for i, label in enumerate(labels) if _fits(label, wanted)]
+        if not found:
             some = ', '.join(map(str, labels[:20]))
             raise arg_error(what, f"one of {some} along {dim}", wanted)
-        out[dim] = int(place)
+        out[dim] = found[0]
     return out
 
 # %% ../../nbs/34c_data.axes.ipynb #c28

@@ -6,9 +6,8 @@
 __all__ = ['between', 'split', 'check_apart']
 
 # %% ../../nbs/37_data.splits.ipynb #c3
-import re
-import cftime
 import numpy as np
+import xarray as xr
 from ..checks import arg_error, check_int
 from .axes import USUAL_NAMES
 from .records import Record
@@ -24,9 +23,8 @@ def _end_of(
     dates = values.dtype.kind in 'MO'
     try:
         if values.dtype.kind == 'O': # of another calendar
-            y, *rest = map(int, re.findall(r'\d+', e))
-            month, day, *rest = [*rest, *[1] * (2 - len(rest))]
-            return cftime.datetime(y, month, day, *rest, calendar=values[0].calendar)
+            calendar = values[0].calendar
+            return xr.date_range(e, periods=1, calendar=calendar, use_cftime=True)[0]
         return np.datetime64(e) if dates else float(e)
     except (TypeError, ValueError, KeyError):
         raise arg_error(

@@ -44,9 +44,8 @@ def time_steps(
     times:np.ndarray, # `(T,)` dates or numbers
 )->np.ndarray: # `(T-1,)` timedelta64 or numbers
     "Measure the time from each frame to the next"
-    if times.dtype.kind == 'O':
-        times = _from_seconds(_to_seconds(times), np.array([], 'M8[ms]'))
-    return np.diff(times)
+    steps = np.diff(times)
+    return steps.astype('m8[ms]') if times.dtype.kind == 'O' else steps
 
 # %% ../../nbs/30_data.times.ipynb #c13
 # what divides a day, in seconds, from a day to a second

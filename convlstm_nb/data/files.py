@@ -107,9 +107,17 @@ def open_npy(
     "Map an array, which NumPy checks against the size of the file"
     check_regular(path)
     with naming(path, 'a whole NumPy file of numbers'):
+        with open(path, 'rb') as f: start = f.read(12)
+        later = start[6:7] > b'\1' # versions whose header may be of gigabytes
+        if later and int.from_bytes(start[8:], 'little') > disk_bytes(path):
+            raise ValueError('its header is longer than the file')
         return np.lib.format.open_memmap(path, 'r')
 
 # %% ../../nbs/34_data.files.ipynb #c18
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0}
+
 def _read_member(z, member):
     "Read one array of a `.npz` file"
     # deflate packs 1032 to 1 at the most
@@ -118,11 +126,14 @@ def _read_member(z, member):
         raise ValueError(
             f'{member.filename} unpacks to {member.file_size} bytes; save it with '
             '`np.save`, which is read in parts')
-    with z.open(member) as f:
-        a = np.lib.format.read_array(f) # which unpickles nothing
-        if f.read(1): # what comes at the end is the checksum
-            raise ValueError(f'{member.file_size} bytes for an array of shape {a.shape}')
-    return a
+    data = z.read(member)
+    f = io.BytesIO(data)
+    shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(f)](f)
+    n = prod(shape)
+    if min(shape, default=0) < 0 or f.tell() + n * dtype.itemsize != len(data):
+        raise ValueError(f'{len(data)} bytes for an array of shape {shape}')
+    a = np.frombuffer(data, dtype, n, f.tell()) if n else np.empty(0, dtype)
+    return a.reshape(shape, order='F' if fortran else 'C')
 
 # %% ../../nbs/34_data.files.ipynb #c19
 def open_npz(

@@ -101,6 +101,38 @@ def _check_hdf5(
             else: seen.add(item.id)
     return sorted(groups)
 
+# %% ../../nbs/34b_data.netcdf.ipynb #c17
+_WIDTHS = {1:1, 2:1, 3:2, 4:4, 5:4, 6:8} # bytes of a value, by its kind
+
+def _walk_classic(f, size, path):
+    "Walk through a header as far as it claims to reach"
+    def over(n): # so many bytes, in whole words
+        if n > size - f.tell():
+            got = f"one of {size} bytes that claims {n} more at {f.tell()}"
+            raise arg_error(path, 'a whole NetCDF file', got)
+        f.seek(n + -n % 4, 1)
+    def number(): over(4); f.seek(-4, 1); return int.from_bytes(f.read(4), 'big')
+    def each(): number(); return range(number()) # what kind of list, and how long
+    def named(): over(number())
+    def attributes():
+        for _ in each():
+            named()
+            kind = number()
+            over(number() * _WIDTHS.get(kind, size))
+    version = f.read(4)[3:]
+    if version not in (b'\1', b'\2'):
+        raise arg_error(path, 'a NetCDF file of version 1, 2 or 4', f"version {version}")
+    number()
+    for _ in each(): named(); number()
+    attributes()
+    for _ in each(): named(); over(4 * number()); attributes(); over(8 + 4 * version[0])
+
+def _check_classic(
+    path, # A NetCDF file of the first or second version
+):
+    "Refuse a header that claims more than the file holds"
+    with open(path, 'rb') as f: _walk_classic(f, Path(path).stat().st_size, path)
+
 # %% ../../nbs/34b_data.netcdf.ipynb #c21
 def _only_group(path, groups):
     "Choose the group with arrays, if there is one"
@@ -113,11 +145,11 @@ def _only_group(path, groups):
 def _open_file(path, group):
     "Choose how xarray opens a NetCDF file, by how it begins"
     with open(path, 'rb') as f: start = f.read(4)
-    if start in (b'CDF\1', b'CDF\2'): return path, dict(engine='scipy', group=group)
+    if start[:3] == b'CDF':
+        _check_classic(path)
+        return path, dict(engine='scipy', group=group)
     if start != b'\x89HDF':
-        raise arg_error(
-            path, 'a NetCDF file', f"one that begins with {start!r}",
-            'versions 1, 2 and 4 are read')
+        raise arg_error(path, 'a NetCDF file', f"one that begins with {start!r}")
     groups = _check_hdf5(path)
     if group is None and groups and '/' not in groups: group = _only_group(path, groups)
     return _CheckedStore.open(str(path), group=group, phony_dims='access'), {}

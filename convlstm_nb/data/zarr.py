@@ -137,6 +137,7 @@ def is_store(
     return path.is_dir() and (
         path.suffix.lower() == '.zarr' or any((path / n).exists() for n in _STORES))
 
+# %% ../../nbs/34a_data.zarr.ipynb #reading
 @contextmanager
 def reading(
     path, # A file or a folder; None for what is in memory
@@ -146,6 +147,7 @@ def reading(
     bounded = _zarr(path).config.set(_bounded_pipeline()) if store else nullcontext()
     with naming(path), bounded: yield
 
+# %% ../../nbs/34a_data.zarr.ipynb #metadata
 _MAX_METADATA = 2**24 # Bytes of one file
 
 def _check_metadata(

@@ -15,13 +15,9 @@ import numpy as np
 import torch
 from common import installed, keep
 from fastcore.script import call_parse
-from convlstm_nb.data.archive import (
-    ArchiveWindows,
-    chunk_edges,
-    overlaps,
-    shuffle_by_chunk,
-)
+from convlstm_nb.data.archive import ArchiveWindows, _chunk_edges, shuffle_by_chunk
 from convlstm_nb.data.files import disk_bytes
+from convlstm_nb.data.join import overlaps
 from convlstm_nb.data.open import GridArray, open_records
 from convlstm_nb.data.scaling import Scaling
 from convlstm_nb.data.windows import Windows
@@ -80,7 +76,7 @@ class Counted:
             held = [
                 sum(int(e[i + 1] - e[i]) for i, *_ in overlaps(range(n)[k], e))
                 for n, k, e in zip(
-                    (FRAMES, SIZE, SIZE), (key[0], *key[2:]), chunk_edges(array))]
+                    (FRAMES, SIZE, SIZE), (key[0], *key[2:]), _chunk_edges(array))]
             self.pixels.add_(int(np.prod(held)))
             return self.read(array, key)
         GridArray.__getitem__ = read

@@ -18,8 +18,7 @@ from .baselines import no_climatology
 from .checkpoint import CONFIG
 from .checks import arg_error, check_int
 from .data.covariates import CYCLES, Covariates, covariates_ahead, known_part
-from .data.formats import write_frames
-from .data.open import find_files
+from .data.formats import find_files, write_frames
 from .data.records import free_path, known_frames, write_forecast
 from .data.scaling import Scaling, units_factor
 from .data.windows import Windows

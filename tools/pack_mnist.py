@@ -7,13 +7,7 @@ import os
 import sys
 from pathlib import Path
 import numpy as np
-from convlstm_nb.data.moving_mnist import (
-    SPLITS,
-    find_idx,
-    load_digits,
-    read_idx,
-    split_rows,
-)
+from convlstm_nb.data.moving_mnist import _SPLITS, _find_idx, _read_idx, load_digits
 
 SIZES = dict(train=2000, valid=500, test=500)
 
@@ -21,8 +15,8 @@ def pack(folder, path):
     rng,arrays,seen = np.random.default_rng(2015),{},set()
     for split, n in SIZES.items():
         images = load_digits(split, folder)
-        labels = read_idx(find_idx(folder, f'{SPLITS[split]}-labels-idx1-ubyte'))[
-            split_rows(split)]
+        stem, part = _SPLITS[split]
+        labels = _read_idx(_find_idx(folder, f'{stem}-labels-idx1-ubyte'))[part]
         assert len(images) == len(labels), (
             f"{split}: {len(images)} images, but {len(labels)} labels")
         rows = np.sort(rng.choice(len(images), n, replace=False))

@@ -175,7 +175,7 @@ MISTAKES = [
     ('a gap in time past the frames of a window, if it took each', '32_data.windows', {'run[start + ds.span - 1]': 'run[start + ds.context + ds.horizon - 1]'}),
     ('`fill` compared after scaling', '31_data.records', {'x[raw==f] = np.nan': 'x[x==f] = np.nan'}),
     ('images of 16 bits divided by 255', '35_data.formats', {'1 / 65535': '1 / 255'}),
-    ('the reference time of a forecast at the first known frame', '31_data.records', {"ds['forecast_reference_time'] = last[0]": "ds['forecast_reference_time'] = record.times[0]"}),
+    ('the reference time of a forecast at the first known frame', '31_data.records', {'((), last[0], named(': '((), record.times[0], named('}),
     ('accumulated batches weighed by their rows, whatever is missing', '41_callbacks', {'return loss*(pixels/(len(target)*self.row_pixels))': 'return loss'}),
     ('all losses of a sum weighed by the pixels of the first in the pieces of a batch', '41_callbacks', {'return (losses*(pixels/self.pixels)).sum()': 'return (losses*(pixels/self.pixels)[0]).sum()'}),
     ('a gradient scaler that begins anew where a training is resumed', '44_resume', {"if state['scaler']: learn.scaler.load_state_dict(state['scaler'])": 'pass'}),

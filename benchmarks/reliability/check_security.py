@@ -38,7 +38,7 @@ from convlstm_nb.checkpoint import (
 from convlstm_nb.data.archive import ArchiveWindows
 from convlstm_nb.data.files import open_npy, open_npz
 from convlstm_nb.data.formats import image_dataset, numpy_dataset, read_frames
-from convlstm_nb.data.moving_mnist import load_digits, read_idx
+from convlstm_nb.data.moving_mnist import _read_idx, load_digits
 from convlstm_nb.data.netcdf import open_dataset
 from convlstm_nb.data.open import open_records
 from convlstm_nb.data.scaling import Scaling, fit_scaling
@@ -131,7 +131,7 @@ def of_file(place):
         read_frames=read_frames,
         open_records=open_records,
         file_records=lambda p: file_records(FileData(str(p))),
-        read_idx=read_idx,
+        read_idx=_read_idx,
         convlstm_predict=lambda p: silently(
             cli.convlstm_predict, str(place.run), data=str(p), out=str(out(p)),
             force=True),
@@ -566,7 +566,7 @@ def readers_of(place, name):
         return {k: lambda p, fn=fn: fn(p.parent) for k, fn in of_run(place).items()}
     if name.startswith('train-'):
         return {
-            'read_idx': read_idx,
+            'read_idx': _read_idx,
             'load_digits': lambda p: load_digits('train', p.parent)}
     if name in IMAGES:
         return {

@@ -8,7 +8,7 @@ __all__ = ['Record', 'DecodedFrames', 'as_variable', 'dimension_names', 'known_f
 
 # %% ../../nbs/31_data.records.ipynb #c3
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 import numpy as np
@@ -126,7 +126,15 @@ def part(self:Record,
     return new
 
 # %% ../../nbs/31_data.records.ipynb #c13
-_slice = lambda r: slice(r.start, r.stop, r.step)
+def _read_box(
+    values, # As of a Record
+    box, # Ranges of frames, rows and columns, some of which may run backwards
+)->np.ndarray:
+    "Read a part of an array, which files give in one direction alone"
+    turned = tuple(i for i, r in zip((0, 2, 3), box) if r.step < 0)
+    ahead = (r if r.step > 0 else r[::-1] for r in box)
+    t, rows, cols = (slice(r.start, r.stop, r.step) for r in ahead)
+    return np.flip(np.asarray(values[t, :, rows, cols]), turned)
 
 @patch
 def read(self:Record,
@@ -135,8 +143,8 @@ def read(self:Record,
     cols:slice=slice(None), # Which columns
 )->np.ndarray: # float32, NaN where something is missing
     "Read frames into memory"
-    t,r,c = (_slice(b[s]) for b,s in zip(self.box, (frames,rows,cols)))
-    raw   = np.asarray(self.values[t,:,r,c])
+    box = (b[s] for b, s in zip(self.box, (frames, rows, cols)))
+    raw = _read_box(self.values, tuple(box))
     with np.errstate(over='ignore'): x = raw.astype(np.float32)
     if self.scale != 1 or self.offset:
         x = x * np.float32(self.scale) + np.float32(self.offset)
@@ -155,40 +163,15 @@ class DecodedFrames:
     def __init__(self, record): self.record, self.shape = record, record.shape
     def __getitem__(self, key): return self.record.read(key[0], *key[2:])[:, key[1]]
 
-    def as_record(self,
-        **changes # Of other fields
-    )->Record:
-        "Make a record of these frames, with the times and places of the one they are from"
-        return replace(
-            self.record, values=self, box=(), fill=(), valid=None, scale=1, offset=0,
-            **changes)
-
 # %% ../../nbs/31_data.records.ipynb #c18
-class _Flipped(DecodedFrames):
-    "The frames of a record with rows or columns turned around"
-    def __init__(self, record, axes):
-        super().__init__(record)
-        self.axes = axes
-    def __getitem__(self, key):
-        def turn(k, n):
-            r = range(n)[k]
-            return slice(n - 1 - r[-1], n - r[0], abs(r.step))
-        key = list(key)
-        for i in self.axes: key[i] = turn(key[i], self.shape[i])
-        return np.flip(super().__getitem__(key), self.axes)
-
 @patch
 def flipped(self:Record,
     rows:bool=False, # Turn the rows around?
     cols:bool=False, # Turn the columns around?
-)->Record: # The same if neither
+)->Record:
     "Turn a record upside down or left to right, without reading it"
-    axes = tuple(i for i, on in ((2, rows), (3, cols)) if on)
-    if not axes: return self
-    turn = {self.dims[i - 1]: slice(None, None, -1) for i in axes}
-    return _Flipped(self, axes).as_record(
-        coords=self.coords.isel(turn, missing_dims='ignore'),
-        covariates=tuple(z.flipped(rows, cols) for z in self.covariates))
+    turns = (slice(None, None, -1 if on else 1) for on in (rows, cols))
+    return self.part(slice(None), *turns)
 
 # %% ../../nbs/31_data.records.ipynb #c22
 class _Lazy(xr.backends.BackendArray):
@@ -320,23 +303,20 @@ def forecast_dataset(
             'x', f"(T,{','.join(map(str, record.shape[1:]))}), as {record.name}",
             f"shape {x.shape}")
     t, times = record.dims[0], record.after(len(x), step)
-    ds = record.coords.copy()
+    named = lambda name, **attrs: {'standard_name': name} | attrs
     if times is None:
-        ds[t] = step * np.arange(1, len(x) + 1)
-        ds[t].attrs = {'long_name': 'frames after the last known one', 'axis': 'T'}
+        about = {'long_name': 'frames after the last known one', 'axis': 'T'}
+        coords = {t: (t, step * np.arange(1, len(x) + 1), about)}
     else:
         last = record.times[-1:]
-        both = (np.concatenate([last, [t]]) for t in times)
-        lead = np.array([time_steps(b)[0] for b in both])
-        seconds = lead.dtype.kind == 'm'
-        ds[t] = times
-        ds[t].attrs = {'standard_name': 'time', 'axis': 'T'}
-        ds['forecast_reference_time'] = last[0]
-        ds['forecast_reference_time'].attrs['standard_name'] = 'forecast_reference_time'
-        ds['forecast_period'] = t, lead / np.timedelta64(1, 's') if seconds else lead
-        ds['forecast_period'].attrs = {
-            'standard_name': 'forecast_period', 'units': 's' if seconds else '1'}
-        ds = ds.set_coords(['forecast_reference_time', 'forecast_period'])
+        lead, units = np.cumsum(time_steps(np.concatenate([last, times]))), '1'
+        if lead.dtype.kind == 'm': lead, units = lead / np.timedelta64(1, 's'), 's'
+        reference, period = 'forecast_reference_time', 'forecast_period'
+        coords = {
+            t: (t, times, named('time', axis='T')),
+            reference: ((), last[0], named(reference)),
+            period: (t, lead, named(period, units=units))}
+    ds = record.coords.assign_coords(coords)
     for i, (name, attrs) in enumerate(record.variables.items()):
         ds[name.replace('/', '_')] = record.dims, x[:, i].astype(np.float32), _kept(attrs)
     history = f"forecast with convlstm_nb; {record.attrs.get('history', '')}".rstrip('; ')

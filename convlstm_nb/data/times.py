@@ -44,9 +44,8 @@ def time_steps(
     times:np.ndarray, # `(T,)` dates or numbers
 )->np.ndarray: # `(T-1,)` timedelta64 or numbers
     "Measure the time from each frame to the next"
-    if times.dtype.kind == 'O':
-        times = _from_seconds(_to_seconds(times), np.array([], 'M8[ms]'))
-    return np.diff(times)
+    steps = np.diff(times)
+    return steps.astype('m8[ms]') if times.dtype.kind == 'O' else steps
 
 # %% ../../nbs/30_data.times.ipynb #c13
 # what divides a day, in seconds, from a day to a second
@@ -107,20 +106,19 @@ def _from_text(
     texts = [re.sub(r'(?<=\d)[_ ]+(?=\d)', ' ', t.strip(' \0')) for t in texts]
     found = _from_digits([re.sub('[T ]', '', t).removesuffix('Z') for t in texts])
     if found is not None: return found
+    form:dict = dict(format='ISO8601')
     parts = [_DAY_FIRST.match(t) for t in texts]
+    hint = "write them as '2024-01-31T06:00'"
     if all(parts):
         first, second = (max(int(p[i]) for p in parts) for i in (1, 3))
-        if first <= 12 and second <= 12:
-            raise arg_error(
-                name, 'dates that can be read in one way', f"{texts[0]!r}",
-                "write them as '2024-01-31T06:00'")
-        order = r'\4-\3-\1' if first > 12 else r'\4-\1-\3'
-        texts = [
-            re.sub(r'\b(\d)\b(?=-|$|[ T])', r'0\1', _DAY_FIRST.sub(order, t)) for t in texts]
-    words = any(re.search('[A-Za-z]{3}', t) for t in texts) # the names of months
-    try: read = pd.to_datetime(texts, utc=True, format='mixed' if words else 'ISO8601')
+        if (first > 12) == (second > 12):
+            what = 'dates that can be read in one way'
+            raise arg_error(name, what, f"{texts[0]!r}", hint)
+        form = dict(format='mixed', dayfirst=first > 12)
+    if any(re.search('[A-Za-z]{3}', t) for t in texts): # the names of months
+        form['format'] = 'mixed'
+    try: read = pd.to_datetime(texts, utc=True, **form)
     except (ValueError, OverflowError):
-        hint = "write them as '2024-01-31T06:00'"
         raise arg_error(name, 'dates', f"{texts[0]!r}", hint) from None
     return read.tz_localize(None).values
 
@@ -238,11 +236,13 @@ def _rule_of(within, length, months):
     return next(filter(fits, _places_in_month(within, length, months)), None)
 
 def _continue_months(
-    times, # `(T,)` cftime dates
+    times, # `(T,)` datetime64 or cftime dates
     n:int, # Dates wanted
-): # `(n,)` cftime dates, or None if these do not follow the months
+): # `(n,)` as `times`, or None if these do not follow the months
     "Continue dates that follow the calendar: months, quarters, years, dekads, pentads"
-    month, within, length = _months(times)
+    dates = times if times.dtype.kind == 'O' else cftime.num2date(
+        _to_seconds(times), _ZERO, 'proleptic_gregorian')
+    month, within, length = _months(dates)
     for cycle in (1, 2, 3, 6): # dates before the same place in a month comes again
         if len(times) < cycle + 2: return None
         apart = month[cycle:] - month[:-cycle]
@@ -254,10 +254,10 @@ def _continue_months(
         for i in range(len(times), len(times) + n):
             turns, place = divmod(i, cycle)
             m = month[place] + turns * apart[0]
-            ends = np.array([_month_start(k, times[0]) for k in (m, m + 1)])
+            ends = np.array([_month_start(k, dates[0]) for k in (m, m + 1)])
             start, end = np.split(_to_seconds(ends), 2)
             out.append(start + rules[place](end - start))
-        return _from_seconds(np.concatenate(out), times)
+        return _from_seconds(np.concatenate(out), times).astype(times.dtype)
 
 # %% ../../nbs/30_data.times.ipynb #c33
 def continue_times(
@@ -267,14 +267,8 @@ def continue_times(
 )->np.ndarray: # `(n,)`
     "Continue times, by the calendar if they follow its months"
     if times.dtype.kind in 'MO' and len(times) > 2:
-        dates = times if times.dtype.kind == 'O' else cftime.num2date(
-            _to_seconds(times), _ZERO, 'proleptic_gregorian')
-        found = _continue_months(dates, n * step)
-        if found is not None:
-            found = found[step - 1::step]
-            if times.dtype.kind == 'O': return found
-            seconds = cftime.date2num(found, _ZERO, 'proleptic_gregorian')
-            return _from_seconds(seconds, times).astype(times.dtype)
+        found = _continue_months(times, n * step)
+        if found is not None: return found[step - 1::step]
     ahead, steps = step * np.arange(1, n + 1), time_steps(times)
     spacing = np.sort(steps)[(len(steps) - 1) // 2] if len(steps) else 1
     if times.dtype.kind == 'O':

@@ -21,7 +21,7 @@ from convlstm_nb.checks import atomic_path
 from convlstm_nb.experiment import FileExperiment
 from convlstm_nb.file_windows import file_windows
 from convlstm_nb.metrics import persistence
-from convlstm_nb.scoring import file_scores, in_units, model_in_units, raw
+from convlstm_nb.scoring import file_scores, model_in_units, raw
 
 HOW    = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --bf16 --epochs 6'
 SCORES = ['mse_scaled','csi_0.5','csi_2','csi_5']
@@ -52,7 +52,7 @@ def extrapolation(x, horizon):
 def opponents(scaling):
     "Forecasts without training, of rain in mm/h"
     known = dict(persistence=persistence, advection=advection, lagrangian=lagrangian_persistence)
-    found = {n: in_units(f, scaling) for n,f in known.items()}
+    found = {n: model_in_units(f, scaling) for n,f in known.items()}
     return found | ({'pysteps':extrapolation} if find_spec('pysteps') else {})
 
 def sums(fn, windows, scores):

@@ -24,7 +24,7 @@ from .models.lagrangian import LagrangianForecaster
 from .models.papers import PAPERS
 from .models.periodic import PeriodicForecaster
 from .monitoring import ForecastPicture
-from .options import DigitsData, FileData, Motion, Options, TrainOptions, data_options
+from .options import DigitsData, FileData, Motion, Options, TrainOptions, data_of
 
 # %% ../nbs/53_presets.ipynb #c10
 @dataclass
@@ -35,7 +35,7 @@ class Preset:
     train:TrainOptions # Or a dict of them
 
     def __post_init__(self):
-        self.data = data_options(self.data)
+        self.data = data_of(dict(data=self.data or DigitsData()))
         self.train = TrainOptions.of(self.train, 'train')
 
 # %% ../nbs/53_presets.ipynb #c11

@@ -22,7 +22,6 @@ from .data.archive import *
 from .dataloaders import *
 from .callbacks import *
 from .monitoring import *
-from .precision import *
 from .learner import *
 from .checkpoint import *
 from .resume import *

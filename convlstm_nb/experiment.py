@@ -44,6 +44,7 @@ def _seconds(
     return float(
         step / np.timedelta64(1, 's') if isinstance(step, np.timedelta64) else step)
 
+# %% ../nbs/52_experiment.ipynb #c16
 def _describe(
     windows, # Windows of a part
 )->list: # Texts
@@ -66,6 +67,7 @@ def _contents(
         parts={k: _describe(w) for k, w in parts.items()},
         checksums={k: _checksum(w) for k, w in parts.items()})
 
+# %% ../nbs/52_experiment.ipynb #c17
 def _grid(
     record, # Record
 )->dict: # `{'rows': [name, first, last], 'columns': [name, first, last]}`
@@ -77,7 +79,7 @@ def _grid(
         if along: out[key] = [str(along[0].name), *along[0].values[[0, -1]].tolist()]
     return out
 
-# %% ../nbs/52_experiment.ipynb #c17
+# %% ../nbs/52_experiment.ipynb #c19
 _PARTS = 'train', 'valid', 'test'
 _FACTS = dict( # an example of each
     spacing=300., mask=True, variables={'rain': 'mm/h'},
@@ -107,7 +109,7 @@ def _check_facts(
         if not _is_like(config[k], like) or k == 'variables' and not config[k]:
             raise arg_error(k, f"like {like}", repr(config[k])[:80])
 
-# %% ../nbs/52_experiment.ipynb #c18
+# %% ../nbs/52_experiment.ipynb #c20
 def _trained_covariates(
     facts:dict, # Of `config.json`; None without covariates
     data:FileData, # Whose covariates they are
@@ -122,7 +124,7 @@ def _trained_covariates(
         raise ValueError(f"`data` names {names}, not these")
     return found
 
-# %% ../nbs/52_experiment.ipynb #c19
+# %% ../nbs/52_experiment.ipynb #c21
 class FileExperiment(Experiment):
     "Training, scores and forecasts on a file of yours: `data` is FileData"
     @cached_property
@@ -146,14 +148,14 @@ class FileExperiment(Experiment):
             raise arg_error('data', want, 'nothing', 'pass `--data FILE`')
         return file_windows(self.data)
 
-# %% ../nbs/52_experiment.ipynb #c20
+# %% ../nbs/52_experiment.ipynb #c22
 @patch(as_prop=True)
 def to_units(self:FileExperiment):
     "From scaled frames to the units of the file; None if those differ by pixel"
     scaling = self.parts['valid'].scaling
     return scaling.inverse if scaling.shift.shape[1:]==(1,1) else None
 
-# %% ../nbs/52_experiment.ipynb #c21
+# %% ../nbs/52_experiment.ipynb #c23
 @patch(as_prop=True)
 def metrics(self:FileExperiment):
     "The scores to watch while training, in the units of the file"
@@ -163,7 +165,7 @@ def metrics(self:FileExperiment):
         ForecastMetric(k, s, self.to_units) for k, s in scores.items()
         if k.startswith(('rmse', 'csi'))]
 
-# %% ../nbs/52_experiment.ipynb #c22
+# %% ../nbs/52_experiment.ipynb #c24
 @patch
 def model_args(
     self:FileExperiment,
@@ -172,7 +174,7 @@ def model_args(
     "Arguments of the model that follow from the data"
     return channels(dls)
 
-# %% ../nbs/52_experiment.ipynb #c23
+# %% ../nbs/52_experiment.ipynb #c25
 @patch
 def facts(self:FileExperiment)->dict:
     "Describe the data for `config.json`"
@@ -186,7 +188,7 @@ def facts(self:FileExperiment)->dict:
         windows={k: len(w) for k, w in self.parts.items()},
         grid=_grid(first), **_contents(self.parts))
 
-# %% ../nbs/52_experiment.ipynb #c24
+# %% ../nbs/52_experiment.ipynb #c26
 @patch
 def score(
     self:FileExperiment,
@@ -197,7 +199,7 @@ def score(
         model, self.parts['test'], self.parts['train'], period=self.data.period,
         thresholds=self.data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #c25
+# %% ../nbs/52_experiment.ipynb #c27
 def _check_unchanged(
     now:FileExperiment, # On the file as it is
     config:dict, # Of the run
@@ -227,7 +229,7 @@ def _warn_of_trained(
             f"{path}: the model was trained on {train}, and chosen by {valid}, which are "
             "scored too; without `--data` its test part alone is scored", stacklevel=4)
 
-# %% ../nbs/52_experiment.ipynb #c26
+# %% ../nbs/52_experiment.ipynb #c28
 @patch
 def evaluate(
     self:FileExperiment,
@@ -256,7 +258,7 @@ def evaluate(
     return score_windows(
         model, windows, period=data.period, thresholds=data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #c30
+# %% ../nbs/52_experiment.ipynb #c32
 def _check_record(
     record, # Record to forecast from
     config:dict, # As from load_config
@@ -279,7 +281,7 @@ def _check_record(
             f"{record.name} has a frame every {step:g} s, the model was trained with "
             f"{config['spacing']:g} s", stacklevel=3)
 
-# %% ../nbs/52_experiment.ipynb #c31
+# %% ../nbs/52_experiment.ipynb #c33
 @patch
 def turned(
     self:FileExperiment,
@@ -307,7 +309,7 @@ def turned(
                     "train with `per='channel'` for another place")
     return record.flipped(*turn), turn
 
-# %% ../nbs/52_experiment.ipynb #c32
+# %% ../nbs/52_experiment.ipynb #c34
 @patch
 def predict(
     self:FileExperiment,
@@ -335,7 +337,7 @@ def predict(
         write_frames(out, torch.stack(ys), layout, force)
     return tuple(torch.stack(ys).squeeze(0).shape)
 
-# %% ../nbs/52_experiment.ipynb #c33
+# %% ../nbs/52_experiment.ipynb #c35
 @patch
 def _forecast(
     self:FileExperiment,
@@ -363,7 +365,7 @@ def _forecast(
     y = torch.where(x.isnan().all(0), torch.nan, y)
     return y.flip([i for i, on in zip((-2, -1), turn) if on]) # as in the file
 
-# %% ../nbs/52_experiment.ipynb #c55
+# %% ../nbs/52_experiment.ipynb #c57
 def make_experiment(
     config:dict, # With `data`: of a preset, or `config.json` of a run
     path=CONFIG, # The file that says it, for errors

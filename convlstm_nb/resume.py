@@ -81,10 +81,6 @@ def _metrics_of(learn):
     own = [getattr(learn.recorder, k, None) for k in ('loss', 'smooth_loss')]
     return [*learn.metrics, *filter(None, own)]
 
-def _attributes(o, kinds=(bool, int, float, str, torch.Tensor)):
-    "Attributes that are numbers, words or tensors"
-    return {k: v for k,v in vars(o).items() if isinstance(v, kinds)}
-
 def _carried(model):
     "The states that stateful layers carry"
     return [m.carried.value for m in stateful_layers(model)]
@@ -101,7 +97,7 @@ def _training_state(learn):
         # most often zeros, which take no space
         grads={n: g if g.any() else None for n,g in grads.items()},
         callbacks={k: _get_callback(cb) for k,cb in _rememberers(learn).items()},
-        metrics=[_attributes(m) for m in _metrics_of(learn)],
+        metrics=[plain_attributes(m) for m in _metrics_of(learn)],
         loop={k: getattr(learn, k) for k in loop if hasattr(learn, k)})
 
 def _set_training_state(learn, state):

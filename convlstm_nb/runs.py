@@ -29,7 +29,7 @@ from convlstm_nb.checkpoint import (
     save_model,
     write_json,
 )
-from .callbacks import ScheduledSampling, SingleProcess
+from .callbacks import Autocast, ScheduledSampling, SingleProcess
 from .checks import arg_error, check_choice, check_int, previous_path
 from .dataloaders import sequence_dls
 from .distributed import join
@@ -40,7 +40,6 @@ from .metrics import save_scores
 from .monitoring import ForecastPicture, KeepBest
 from .options import OPTIMIZERS, config_errors, data_of, loss_of
 from .plotting import animate_forecast, plot_lead_times, save_figure, show_forecast
-from .precision import Autocast
 from .presets import PRESETS, Preset, TurnAndMirror, plan_epochs
 from .resume import TrainingCheckpoint, read_training
 from .scoring import printable

@@ -191,11 +191,10 @@ def _pack(o, tensors):
         tensors[name] = t.detach().as_subclass(torch.Tensor)
         return {kind: name}
     inner = lambda vs: [_pack(v, tensors) for v in vs]
-    if o is None or isinstance(o, (bool,int,str)): return o
-    if isinstance(o, float):        return float(o)
+    if isinstance(o, np.generic):   o = o.item()
+    if o is None or isinstance(o, (bool,int,float,str)): return o
     if isinstance(o, torch.Tensor): return put('tensor', o)
-    if isinstance(o, np.ndarray):   return {'array': [str(o.dtype), inner(o.tolist())]}
-    if isinstance(o, np.generic):   return o.item()
+    if isinstance(o, np.ndarray):   return put('array', torch.tensor(o))
     if isinstance(o, dict):         return {'dict': [inner(kv) for kv in o.items()]}
     if isinstance(o, tuple):        return tuple(inner(o))
     if not isinstance(o, (list, L)):
@@ -219,10 +218,8 @@ def unpack(
         (kind,v), = o.items()
         if kind=='tensor':  return tensors[v]
         if kind=='rows':    return list(tensors[v].unbind())
-        if kind!='array':   return {inner(k): inner(w) for k,w in v}
-        # text may claim any length
-        if np.dtype(v[0]).kind not in 'biuf': raise ValueError(f'an array of {v[0]}')
-        return np.array(v[1], dtype=v[0])
+        if kind=='array':   return tensors[v].numpy()
+        return {inner(k): inner(w) for k,w in v}
     return inner(meta['state'])
 
 # %% ../nbs/43_checkpoint.ipynb #c34

@@ -25,7 +25,6 @@ from .monitoring import *
 from .learner import *
 from .checkpoint import *
 from .resume import *
-from .logging import *
 from .convert import *
 from .export import *
 from .streaming import *

@@ -35,9 +35,8 @@ from .dataloaders import sequence_dls
 from .distributed import join
 from .experiment import make_experiment
 from .learner import convlstm_learner, forecast, target_mean
-from .logging import History, TensorBoard
 from .metrics import save_scores
-from .monitoring import ForecastPicture, KeepBest
+from .monitoring import ForecastPicture, History, KeepBest, TensorBoard
 from .options import OPTIMIZERS, config_errors, data_of, loss_of
 from .plotting import animate_forecast, plot_lead_times, save_figure, show_forecast
 from .presets import PRESETS, Preset, TurnAndMirror, plan_epochs

@@ -19,7 +19,6 @@ from convlstm_nb.baselines import advection, lagrangian_persistence
 from convlstm_nb.checkpoint import CONFIG, load_config, load_model
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.experiment import FileExperiment
-from convlstm_nb.file_windows import file_windows
 from convlstm_nb.metrics import persistence
 from convlstm_nb.scoring import file_scores, model_in_units, raw
 
@@ -95,7 +94,7 @@ def test_windows(run, file):
     "The test windows of a run, scaled as in its training"
     config = load_config(run)
     own = FileExperiment(config | dict(data=config['data'] | dict(path=str(Path(file).absolute()))), run/CONFIG).trained
-    windows = file_windows(own['data'])['test']
+    windows = own['data'].windows()['test']
     windows.scaling = own['scaling']
     return own,windows
 

@@ -24,7 +24,6 @@ from .data.records import free_path, known_frames, write_forecast
 from .data.scaling import Scaling, units_factor
 from .data.windows import Windows
 from .digits import DigitsExperiment, Experiment
-from .file_windows import file_records, file_windows
 from .learner import ForecastMetric, channels
 from .metrics import persistence
 from .options import FileData, config_errors, data_of
@@ -146,7 +145,7 @@ class FileExperiment(Experiment):
         if not self.data.path:
             want = "given with the presets 'own' and 'rain'"
             raise arg_error('data', want, 'nothing', 'pass `--data FILE`')
-        return file_windows(self.data)
+        return self.data.windows()
 
 # %% ../nbs/52_experiment.ipynb #c22
 @patch(as_prop=True)
@@ -249,7 +248,7 @@ def evaluate(
         for w in same.parts.values(): vars(w).update(scaled)
         return same.score(model)
     _warn_of_trained(data, path, self.config)
-    records = file_records(data, path, variables, axes)
+    records = data.records(path, variables, axes)
     for r in records: _check_record(r, self.config)
     records = [self.turned(r)[0] for r in records]
     windows = Windows(
@@ -325,7 +324,7 @@ def predict(
     data    = self.trained['data']
     out     = free_path(out, ('.nc','.npy','.npz'), force)
     horizon = data.horizon if horizon is None else check_int('horizon', horizon)
-    records = file_records(data, path, variables, axes)
+    records = data.records(path, variables, axes)
     if len(records) > 1 and out.suffix == '.nc':
         raise arg_error(out, 'a .npy or .npz file for several sequences', 'a .nc file')
     ys = [self._forecast(model, record, horizon) for record in records]

@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from itertools import combinations
 from numbers import Real
 from pathlib import Path
 from typing import get_args, get_origin
@@ -26,7 +27,13 @@ from convlstm_nb.losses import (
     LossSum,
 )
 from .checks import arg_error, check_bool, check_choice, check_int
+from .data.covariates import CYCLES, fit_covariates, with_covariates
 from .data.moving_mnist import MovingMNIST
+from .data.open import open_records
+from .data.scaling import fit_scaling, rain_records, record_in_units
+from .data.splits import between, check_apart, split
+from .data.windows import Windows
+from .scoring import file_scores
 
 # %% ../nbs/51_options.ipynb #c11
 @dataclass
@@ -217,7 +224,67 @@ def _check_file(
             'train_until, test_from', 'both given, or none',
             f"{data.train_until}, {data.test_from}")
 
-# %% ../nbs/51_options.ipynb #c27
+# %% ../nbs/51_options.ipynb #c28
+@patch
+def records(
+    self:FileData,
+    path=None, # Another file; that of `path` if None
+    variables=None, # Its variables, if they are called otherwise
+    axes:str=None, # Its axes, if they are others
+)->list: # Records
+    "Open the file, or another one in the same way"
+    own   = path is None or path == self.path # another one may hold what was selected
+    path  = self.path if path is None else path
+    names = None if Path(path).suffix.lower()=='.npy' else variables or self.variables
+    how:dict = dict(
+        axes=axes or self.axes, select=self.select,
+        missing_dims='raise' if own else 'ignore')
+    ahead = [n for n in self.covariates if n not in CYCLES]
+    records = open_records(path, names, fill=self.fill, **how)
+    if self.scaling in ('log', 'dbz'): records = rain_records(records, self.units)
+    elif self.units: records = [record_in_units(r, self.units) for r in records]
+    return with_covariates(records, path, ahead, **how)
+
+# %% ../nbs/51_options.ipynb #c29
+@patch
+def _split(
+    self:FileData,
+    records:list, # Records
+)->list: # Those for training, validation and test
+    "Split records into parts that are apart"
+    span = (self.context + self.horizon - 1) * self.step + 1
+    gap  = span if self.by in ('time', 'frame') else 0
+    if self.test_from is None: return split(records, gap, self.by)
+    first = between(records, self.by, None, self.train_until)
+    return [
+        *split(first, gap, self.by, (.85, .15)),
+        between(records, self.by, self.test_from)]
+
+# %% ../nbs/51_options.ipynb #c30
+@patch
+def windows(self:FileData)->dict: # Windows to 'train', 'valid' and 'test' on
+    "Cut the file into windows, and raise an error if it cannot be trained with"
+    records = self.records()
+    # goes through all of them: each may be empty
+    mask    = bool(sum(r.missing().any() for r in records))
+    train,valid,test = self._split(records)
+    cycles  = [n for n in self.covariates if n in CYCLES]
+    options:dict = dict(
+        step=self.step, mask=mask,
+        scaling=fit_scaling(self.scaling, train, per=self.per, top=self.top),
+        # where nothing is missing, nothing is looked for again
+        max_missing=.5 if mask else None, covariates=fit_covariates(train, cycles))
+    later = self.test_stride or self.horizon
+    make  = lambda part, stride, crop=None: Windows(
+        part, self.context, self.horizon, stride=stride, crop=crop, **options)
+    ds = dict(
+        train=make(train, self.stride, self.crop),
+        valid=make(valid, later, self.crop), test=make(test, later))
+    for a,b in combinations(ds.values(), 2): check_apart(a, b)
+    file_scores(ds['test'], self.thresholds) # says what is wrong with them
+    return ds
+
+# %% ../nbs/51_options.ipynb #c33
 def data_of(
     config:dict, # `config.json`, or that of a checkpoint
 )->Options: # FileData or DigitsData
@@ -228,7 +295,7 @@ def data_of(
     on_file = isinstance(said, dict) and 'path' in said
     return FileData.of(said) if on_file else DigitsData.of(said, 'data')
 
-# %% ../nbs/51_options.ipynb #c30
+# %% ../nbs/51_options.ipynb #c36
 @contextmanager
 def config_errors(
     path, # The file
@@ -240,7 +307,7 @@ def config_errors(
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as e:
         raise arg_error(path, what, e) from None
 
-# %% ../nbs/51_options.ipynb #c33
+# %% ../nbs/51_options.ipynb #c39
 @dataclass
 class ModelOptions(Options):
     "What replaces arguments of the preset's model"
@@ -254,7 +321,7 @@ class ModelOptions(Options):
             hidden_channels=self.hidden, kernel_size=self.kernel, patch_size=self.patch)
         return {k: v for k,v in args.items() if v is not None}
 
-# %% ../nbs/51_options.ipynb #c37
+# %% ../nbs/51_options.ipynb #c43
 _LOSSES = {
     'mse': lambda output, weight: FrameMSE(output=output),
     'mae': lambda output, weight: FrameMAE(output=output),
@@ -270,7 +337,7 @@ def _loss_names(
     "Read the names of losses"
     return [check_choice('loss', n, list(_LOSSES)) for n in said.split('+')]
 
-# %% ../nbs/51_options.ipynb #c38
+# %% ../nbs/51_options.ipynb #c44
 def loss_of(
     said:str, # Names with + between
     output:str='identity', # The model's: `'sigmoid'` or `'identity'`
@@ -290,7 +357,7 @@ def loss_of(
     losses = [_LOSSES[n](output, weight) for n in names]
     return losses[0] if len(losses)==1 else LossSum(losses)
 
-# %% ../nbs/51_options.ipynb #c42
+# %% ../nbs/51_options.ipynb #c48
 OPTIMIZERS = {'adam':Adam, 'rmsprop':partial(RMSProp, sqr_mom=.9)}
 
 @dataclass
@@ -324,7 +391,7 @@ class TrainOptions(Options):
         if self.epochs is None and self.minutes is None: self.epochs = 20
         if self.loss is not None: _loss_names(self.loss)
 
-# %% ../nbs/51_options.ipynb #c43
+# %% ../nbs/51_options.ipynb #c49
 @patch
 def changed(
     self:TrainOptions,
@@ -338,7 +405,7 @@ def changed(
     new.epochs = None
     return new
 
-# %% ../nbs/51_options.ipynb #c44
+# %% ../nbs/51_options.ipynb #c50
 @patch
 def fit(
     self:TrainOptions,

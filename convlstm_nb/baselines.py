@@ -12,7 +12,7 @@ import torch
 from fastcore.basics import store_attr
 from .checks import arg_error, check_int
 from .metrics import last_seen
-from .models.lagrangian import displacements, motion, moved, moved_each, phase_shift
+from .models.lagrangian import displacements, motion, moved_each, phase_shift
 
 # %% ../nbs/22_baselines.ipynb #c8
 def advection(
@@ -29,11 +29,9 @@ def advection(
     speed = phase_shift(a, b, subpixel)/(T-1-middle)
     steps = torch.arange(
         1, check_int('horizon', horizon) + 1, device=x.device, dtype=dtype)
-    shift = speed[:,None]*steps[:,None]                                  # (B,horizon,2)
+    shift = speed[:,None]*steps[:,None] # (B,horizon,2)
     each  = b[:,None].expand(-1, horizon, *b.shape[1:])
-    return (
-        moved(each.flatten(0, 1), shift.flatten(0, 1)) .unflatten(0, each.shape[:2])
-        .to(x.dtype))
+    return moved_each(each, shift).to(x.dtype)
 
 # %% ../nbs/22_baselines.ipynb #c16
 def lagrangian_persistence(

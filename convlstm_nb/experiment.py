@@ -249,7 +249,6 @@ def evaluate(
         return same.score(model)
     _warn_of_trained(data, path, self.config)
     records = data.records(path, variables, axes)
-    for r in records: _check_record(r, self.config)
     records = [self.turned(r)[0] for r in records]
     windows = Windows(
         records, data.context, data.horizon, step=data.step,
@@ -278,7 +277,7 @@ def _check_record(
         step := _seconds(record.spacing), config['spacing'], rel_tol=0.1):
         warnings.warn(
             f"{record.name} has a frame every {step:g} s, the model was trained with "
-            f"{config['spacing']:g} s", stacklevel=3)
+            f"{config['spacing']:g} s", stacklevel=4)
 
 # %% ../nbs/52_experiment.ipynb #c33
 @patch
@@ -286,7 +285,8 @@ def turned(
     self:FileExperiment,
     record, # Record to forecast from
 )->tuple: # The record as in training, and what was turned around: rows, columns
-    "Turn a record as it was in training, and check its place if pixels differ"
+    "Check a record, and turn it as it was in training"
+    _check_record(record, self.config)
     said, here = self.config['grid'], _grid(record)
     both = [k for k in ('rows', 'columns') if k in said and k in here]
     span = {k: [e[2] - e[1] for e in (said[k], here[k])] for k in both}
@@ -345,7 +345,6 @@ def _forecast(
     horizon:int, # Frames to forecast
 ): # `(horizon,C,H,W)`
     "Forecast what follows a record, in the units of the file"
-    _check_record(record, self.config)
     record, turn = self.turned(record)
     data, scaling, mask, covariates = self.trained.values()
     known = known_part(record)

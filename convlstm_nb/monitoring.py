@@ -69,6 +69,7 @@ def _epoch_values(
 class KeepBest(Callback):
     "Give the model, after the fit, the weights with the smallest validation loss"
     order = 61 # After the Recorder
+    best,weights,trained = float('inf'),None,False
     def __init__(self,
         save=None, # Called without arguments whenever the model is better than before
     ): store_attr()
@@ -83,7 +84,7 @@ class KeepBest(Callback):
     def before_train(self): self.trained = True
 
     def after_epoch(self):
-        if not getattr(self, 'trained', False): return # a validation outside of a fit
+        if not self.trained: return # a validation outside of a fit
         self.trained = False
         row = dict(zip(self.recorder.metric_names, _epoch_values(self.learn)))
         loss = row['valid_loss'] # None if nothing was validated
@@ -97,7 +98,7 @@ class KeepBest(Callback):
         self.weights = None
 
     def state_dict(self):
-        return {k: getattr(self, k, None) for k in ('best', 'weights', 'trained')}
+        return {k: getattr(self, k) for k in ('best', 'weights', 'trained')}
     def load_state_dict(self, state):
         for k in ('best', 'weights', 'trained'): setattr(self, k, state[k])
 

@@ -23,7 +23,6 @@ from common import installed, keep
 from fastcore.script import call_parse
 from convlstm_nb.data.scaling import fit_scaling
 from convlstm_nb.data.splits import split
-from convlstm_nb.file_windows import file_records
 from convlstm_nb.options import FileData
 
 SHAPE = (70_000,270,270) # 20.4 GB of float32
@@ -127,7 +126,7 @@ def train(path, runs, workers, seconds):
 
 def fit(path):
     "Seconds of one core that fitting the scaling takes"
-    parts = split(file_records(FileData(str(path))), gap=20)
+    parts = split(FileData(str(path)).records(), gap=20)
     start = time.process_time()
     fit_scaling('standard', parts[0])
     return dict(fit_cpu_s=time.process_time()-start, fit_frames=sum(map(len, parts[0])))

@@ -14,6 +14,7 @@ from fastai.optimizer import Adam
 from fastai.torch_core import set_seed
 from fastcore.script import call_parse
 from speed import device, peak, sync
+from convlstm_nb.callbacks import Autocast
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.experiment import make_experiment
@@ -22,7 +23,6 @@ from convlstm_nb.losses import FrameBCE
 from convlstm_nb.metrics import skill
 from convlstm_nb.models.forecaster import EncoderForecaster
 from convlstm_nb.models.papers import paper_model
-from convlstm_nb.precision import Autocast, autocast_forward
 from convlstm_nb.presets import PRESETS
 
 FORMS = dict(float32=lambda: [], bfloat16=lambda: [Autocast()])
@@ -73,10 +73,10 @@ def one_step(model, x, horizon, mixed):
     "A function that does a training step, without the optimizer's"
     y,loss_func = torch.rand(len(x), horizon, *x.shape[2:], device=device),FrameBCE()
     def run():
-        handles = autocast_forward(model) if mixed else []
         for p in model.parameters(): p.grad = None
-        loss_func(model(x, horizon), y).backward()
-        for h in handles: h.remove()
+        with torch.autocast(device, torch.bfloat16, enabled=mixed):
+            frames = model(x, horizon)
+        loss_func(frames.float(), y).backward()
     return run
 
 def in_turns(forms, rounds):

@@ -19,9 +19,8 @@ from convlstm_nb.baselines import advection, lagrangian_persistence
 from convlstm_nb.checkpoint import CONFIG, load_config, load_model
 from convlstm_nb.checks import atomic_path
 from convlstm_nb.experiment import FileExperiment
-from convlstm_nb.file_windows import file_windows
 from convlstm_nb.metrics import persistence
-from convlstm_nb.scoring import file_scores, in_units, model_in_units, raw
+from convlstm_nb.scoring import file_scores, model_in_units, raw
 
 HOW    = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --bf16 --epochs 6'
 SCORES = ['mse_scaled','csi_0.5','csi_2','csi_5']
@@ -52,7 +51,7 @@ def extrapolation(x, horizon):
 def opponents(scaling):
     "Forecasts without training, of rain in mm/h"
     known = dict(persistence=persistence, advection=advection, lagrangian=lagrangian_persistence)
-    found = {n: in_units(f, scaling) for n,f in known.items()}
+    found = {n: model_in_units(f, scaling) for n,f in known.items()}
     return found | ({'pysteps':extrapolation} if find_spec('pysteps') else {})
 
 def sums(fn, windows, scores):
@@ -95,7 +94,7 @@ def test_windows(run, file):
     "The test windows of a run, scaled as in its training"
     config = load_config(run)
     own = FileExperiment(config | dict(data=config['data'] | dict(path=str(Path(file).absolute()))), run/CONFIG).trained
-    windows = file_windows(own['data'])['test']
+    windows = own['data'].windows()['test']
     windows.scaling = own['scaling']
     return own,windows
 

@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING: # for editors and type checkers; `tools/test_names.py` compares
+    from .callbacks import Autocast as Autocast
     from .cell import ConvLSTMCell as ConvLSTMCell
     from .checkpoint import load_model as load_model, save_model as save_model
     from .data.moving_mnist import MovingMNIST as MovingMNIST
@@ -25,12 +26,11 @@ if TYPE_CHECKING: # for editors and type checkers; `tools/test_names.py` compare
     from .models.lagrangian import LagrangianForecaster as LagrangianForecaster
     from .models.papers import paper_model as paper_model
     from .models.periodic import PeriodicForecaster as PeriodicForecaster
-    from .precision import Autocast as Autocast
     from .pretrained import shipped_model as shipped_model
     from .streaming import StreamingForecast as StreamingForecast
 
 _HOMES = {
-    'Autocast': 'precision',
+    'Autocast': 'callbacks',
     'ConvLSTM': 'layers',
     'ConvLSTMCell': 'cell',
     'EncoderForecaster': 'models.forecaster',

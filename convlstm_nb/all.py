@@ -23,11 +23,9 @@ from .data.archive import *
 from .dataloaders import *
 from .callbacks import *
 from .monitoring import *
-from .precision import *
 from .learner import *
 from .checkpoint import *
 from .resume import *
-from .logging import *
 from .convert import *
 from .export import *
 from .streaming import *

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ForecastHorizon', 'CheckTargets', 'check_reach', 'ResetState', 'row_starts', 'stateful_layers', 'reset_state',
            'stream_dls', 'SingleProcess', 'peers', 'counted_pixels', 'part_losses', 'AccumulatePixels', 'TruncatedBPTT',
-           'as_float32', 'ScheduledSampling', 'evaluating', 'FreshSequences']
+           'ScheduledSampling', 'evaluating', 'FreshSequences', 'Autocast']
 
 # %% ../nbs/41_callbacks.ipynb #c3
 import math
@@ -268,7 +268,7 @@ class TruncatedBPTT(Callback):
         self.learn.loss = last.detach() + self.done
 
 # %% ../nbs/41_callbacks.ipynb #c51
-def as_float32(
+def _as_float32(
     o, # Anything
 ):
     "A tensor of 16 bits in float32, and all else as it is"
@@ -287,7 +287,7 @@ def _pieces(self:TruncatedBPTT, x, y):
 @patch
 def _learn_from(self:TruncatedBPTT, x, y):
     "Go forward and back through a piece, and return its share of the loss"
-    loss   = self._share(apply(as_float32, self.model(x)), y)
+    loss   = self._share(apply(_as_float32, self.model(x)), y)
     scaler = getattr(self, 'scaler', None)
     scaled = self._accumulated(loss)
     (scaler.scale(scaled) if scaler else scaled).backward()
@@ -392,3 +392,44 @@ class FreshSequences(Callback):
     def load_state_dict(self, state):
         self.seen = state['seen']
         if self.seen >= 0: self.dls.train_ds.epoch = self.seen
+
+# %% ../nbs/41_callbacks.ipynb #c77
+def _autocast_forward(
+    model, # Any module
+)->list: # Handles; `remove()` each to undo it
+    "From now on, run the forward pass of `model` under autocast to bfloat16"
+    entered = []
+    def enter(model, args):
+        device = next(model.parameters()).device.type
+        entered.append(torch.autocast(device, torch.bfloat16))
+        entered[-1].__enter__()
+    def leave(model, args, out):
+        entered.pop().__exit__(None, None, None)
+        return apply(_as_float32, out)
+    return [
+        model.register_forward_pre_hook(enter),
+        model.register_forward_hook(leave, always_call=True)]
+
+# %% ../nbs/41_callbacks.ipynb #c80
+class Autocast(Callback):
+    "Run the model in bfloat16 where `torch.autocast` holds that safe"
+    hooks = ()
+    def before_fit(self):
+        self.remove()
+        odd = {p.dtype for p in self.model.parameters()} - {torch.float32}
+        if odd:
+            raise arg_error(
+                'model', 'one with parameters in float32', *odd,
+                'autocast makes bfloat16 of them where it can', TypeError)
+        self.hooks = _autocast_forward(self.model)
+
+    def after_fit(self):       self.remove()
+    # an error or Ctrl-C, which a SequenceLearner tells of
+    def after_exception(self): self.remove()
+
+    def remove(self):
+        for h in self.hooks: h.remove()
+        self.hooks = ()
+
+    def state_dict(self): return {'dtype':'bfloat16'}
+    def load_state_dict(self, state): pass

@@ -17,11 +17,10 @@ from fastai.callback.progress import ProgressCallback
 from fastai.data.core import TfmdDL
 from fastai.data.load import DataLoader
 from fastai.learner import AvgLoss, AvgMetric
-from fastai.torch_core import default_device, num_distrib, set_seed
+from fastai.torch_core import default_device, num_distrib, set_seed, to_device
 from fastcore.basics import chunked, patch, store_attr
 from torch.nn.parallel import DistributedDataParallel
 from .callbacks import SingleProcess, row_starts
-from .checkpoint import from_bytes, pack, to_bytes, unpack
 from .checks import arg_error
 from .learner import ForecastMetric, SequenceLearner
 
@@ -41,13 +40,9 @@ class _Processes(SingleProcess):
         return t.item()
 
     def broadcast(self, o, rank=0):
-        mine = to_bytes(*pack(o)) if rank==self.rank else b''
-        with self.plainly():
-            dist.broadcast(n := torch.tensor(len(mine), device=self.device), rank)
-            data = torch.frombuffer(bytearray(mine or n.item()), dtype=torch.uint8).to(
-                self.device)
-            dist.broadcast(data, rank)
-        return unpack(*from_bytes(data.cpu().numpy().tobytes()))
+        box = [to_device(o, 'cpu') if rank==self.rank else None]
+        with self.plainly(): dist.broadcast_object_list(box, rank, device=self.device)
+        return box[0]
 
     def gather(self, o): return [self.broadcast(o, r) for r in range(self.size)]
 

@@ -23,7 +23,6 @@ from .data.records import free_path, known_frames, write_forecast
 from .data.scaling import Scaling, units_factor
 from .data.windows import Windows
 from .digits import DigitsExperiment, Experiment
-from .file_windows import file_records, file_windows
 from .learner import ForecastMetric, channels
 from .metrics import persistence
 from .options import FileData, config_errors, data_of
@@ -43,6 +42,7 @@ def _seconds(
     return float(
         step / np.timedelta64(1, 's') if isinstance(step, np.timedelta64) else step)
 
+# %% ../nbs/52_experiment.ipynb #c16
 def _describe(
     windows, # Windows of a part
 )->list: # Texts
@@ -57,6 +57,15 @@ def _checksum(
     ends = [r.read(slice(i, i + 1)) for r in windows.records for i in (0, len(r) - 1)]
     return zlib.crc32(b''.join(x.tobytes() for x in ends))
 
+def _contents(
+    parts:dict, # Windows to 'train', 'valid' and 'test' on
+)->dict: # `parts` and `checksums`
+    "Tell what is in each part"
+    return dict(
+        parts={k: _describe(w) for k, w in parts.items()},
+        checksums={k: _checksum(w) for k, w in parts.items()})
+
+# %% ../nbs/52_experiment.ipynb #c17
 def _grid(
     record, # Record
 )->dict: # `{'rows': [name, first, last], 'columns': [name, first, last]}`
@@ -68,46 +77,37 @@ def _grid(
         if along: out[key] = [str(along[0].name), *along[0].values[[0, -1]].tolist()]
     return out
 
-# %% ../nbs/52_experiment.ipynb #c17
-def _is_number(v): return isinstance(v, (int, float)) and not isinstance(v, bool)
+# %% ../nbs/52_experiment.ipynb #c19
+_PARTS = 'train', 'valid', 'test'
+_FACTS = dict( # an example of each
+    spacing=300., mask=True, variables={'rain': 'mm/h'},
+    grid={'rows': ['lat', 52., 50.]}, parts={k: ['Record(…)'] for k in _PARTS},
+    checksums=dict.fromkeys(_PARTS, 7), no_climatology='short')
 
-def _is_dict_of(fits):
-    return lambda d: isinstance(d, dict) and all(map(fits, d.values()))
-
-def _is_list_of(fits):
-    return lambda vs: isinstance(vs, list) and all(map(fits, vs))
-
-def _is_text(v): return isinstance(v, str)
-
-def _of_parts(fits): # of each part
-    return lambda d: _is_dict_of(fits)(d) and set(d) == {'train', 'valid', 'test'}
-
-def _is_axis(v): # a name, the first and the last place
-    fits = isinstance(v, list) and len(v) == 3 and _is_text(v[0])
-    return fits and all(map(_is_number, v[1:]))
-
-# %% ../nbs/52_experiment.ipynb #c18
-_FACTS = dict( # What each must be, and whether a value is that
-    spacing=('a number', _is_number),
-    mask=('True or False', lambda v: isinstance(v, bool)),
-    variables=('names and units', lambda v: v != {} and _is_dict_of(_is_text)(v)),
-    grid=('a name and two numbers for rows and columns', _is_dict_of(_is_axis)),
-    parts=('texts for train, valid and test', _of_parts(_is_list_of(_is_text))),
-    checksums=('a number for train, valid and test', _of_parts(_is_number)),
-    no_climatology=('a word or null', lambda v: v is None or _is_text(v)))
-
-_LATER_FACTS = 'grid', 'parts', 'checksums', 'no_climatology' # not in the first runs
+def _is_like(
+    value, # Of a config
+    like, # An example; a list or a dict of one stands for any number of such
+)->bool:
+    "Compare the types of a value, and of all that is in it, with an example"
+    if isinstance(like, (bool, str)): return isinstance(value, type(like))
+    if isinstance(like, (int, float)):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not isinstance(value, type(like)): return False
+    if isinstance(like, dict):
+        if len(like) > 1 and value.keys() != like.keys(): return False
+        value,like = list(value.values()),list(like.values())
+    if len(like) == 1: like = like*len(value)
+    return len(value) == len(like) and all(map(_is_like, value, like))
 
 def _check_facts(
     config:dict, # Of a run on a file
 ):
     "Raise an error that names a fact that is missing or no fact"
-    for k,(what,fits) in _FACTS.items():
-        if k not in config and k in _LATER_FACTS: continue
-        if not fits(config.get(k)):
-            raise arg_error(k, what, repr(config[k])[:80] if k in config else 'nothing')
+    for k,like in _FACTS.items():
+        if not _is_like(config[k], like) or k == 'variables' and not config[k]:
+            raise arg_error(k, f"like {like}", repr(config[k])[:80])
 
-# %% ../nbs/52_experiment.ipynb #c19
+# %% ../nbs/52_experiment.ipynb #c20
 def _trained_covariates(
     facts:dict, # Of `config.json`; None without covariates
     data:FileData, # Whose covariates they are
@@ -122,7 +122,7 @@ def _trained_covariates(
         raise ValueError(f"`data` names {names}, not these")
     return found
 
-# %% ../nbs/52_experiment.ipynb #c20
+# %% ../nbs/52_experiment.ipynb #c21
 class FileExperiment(Experiment):
     "Training, scores and forecasts on a file of yours: `data` is FileData"
     @cached_property
@@ -144,16 +144,16 @@ class FileExperiment(Experiment):
         if not self.data.path:
             want = "given with the presets 'own' and 'rain'"
             raise arg_error('data', want, 'nothing', 'pass `--data FILE`')
-        return file_windows(self.data)
+        return self.data.windows()
 
-# %% ../nbs/52_experiment.ipynb #c21
+# %% ../nbs/52_experiment.ipynb #c22
 @patch(as_prop=True)
 def to_units(self:FileExperiment):
     "From scaled frames to the units of the file; None if those differ by pixel"
     scaling = self.parts['valid'].scaling
     return scaling.inverse if scaling.shift.shape[1:]==(1,1) else None
 
-# %% ../nbs/52_experiment.ipynb #c22
+# %% ../nbs/52_experiment.ipynb #c23
 @patch(as_prop=True)
 def metrics(self:FileExperiment):
     "The scores to watch while training, in the units of the file"
@@ -163,7 +163,7 @@ def metrics(self:FileExperiment):
         ForecastMetric(k, s, self.to_units) for k, s in scores.items()
         if k.startswith(('rmse', 'csi'))]
 
-# %% ../nbs/52_experiment.ipynb #c23
+# %% ../nbs/52_experiment.ipynb #c24
 @patch
 def model_args(
     self:FileExperiment,
@@ -172,7 +172,7 @@ def model_args(
     "Arguments of the model that follow from the data"
     return channels(dls)
 
-# %% ../nbs/52_experiment.ipynb #c24
+# %% ../nbs/52_experiment.ipynb #c25
 @patch
 def facts(self:FileExperiment)->dict:
     "Describe the data for `config.json`"
@@ -184,10 +184,9 @@ def facts(self:FileExperiment)->dict:
         no_climatology=no_climatology(train, self.parts['test']),
         spacing=_seconds(first.spacing), variables=_units(first),
         windows={k: len(w) for k, w in self.parts.items()},
-        grid=_grid(first), parts={k: _describe(w) for k, w in self.parts.items()},
-        checksums={k: _checksum(w) for k, w in self.parts.items()})
+        grid=_grid(first), **_contents(self.parts))
 
-# %% ../nbs/52_experiment.ipynb #c25
+# %% ../nbs/52_experiment.ipynb #c26
 @patch
 def score(
     self:FileExperiment,
@@ -198,20 +197,19 @@ def score(
         model, self.parts['test'], self.parts['train'], period=self.data.period,
         thresholds=self.data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #c26
+# %% ../nbs/52_experiment.ipynb #c27
 def _check_unchanged(
     now:FileExperiment, # On the file as it is
     config:dict, # Of the run
 ):
     "Raise an error if the file of a run has changed: its test part may be trained on"
-    kept = config.get('parts'), config.get('checksums')
-    parts = {k: _describe(w) for k, w in now.parts.items()}
-    sums = {k: _checksum(w) for k, w in now.parts.items()}
-    if kept[0] is None or (kept[0], kept[1] or sums) == (parts, sums): return
+    here = _contents(now.parts)
+    if all(config[k] == v for k,v in here.items()): return
     raise arg_error(
         now.data.path, 'the file that the model was trained on, with the test part '
-        f"{'; '.join(kept[0].get('test', []))}",
-        f"one that has changed, whose test part would be {'; '.join(parts['test'])}",
+        f"{'; '.join(config['parts']['test'])}",
+        f"one that has changed, whose test part would be "
+        f"{'; '.join(here['parts']['test'])}",
         'the model may have been trained on it: pass frames that it has not seen, '
         'with `--data`')
 
@@ -224,13 +222,12 @@ def _warn_of_trained(
     files = lambda p: {f.resolve() for f in find_files(p)}
     with suppress(ValueError, OSError):
         if not files(path) & files(data.path): return
-        parts = config.get('parts', dict(train=[], valid=[]))
-        train, valid = ('; '.join(parts[k]) for k in ('train', 'valid'))
+        train, valid = ('; '.join(config['parts'][k]) for k in ('train', 'valid'))
         warnings.warn(
             f"{path}: the model was trained on {train}, and chosen by {valid}, which are "
             "scored too; without `--data` its test part alone is scored", stacklevel=4)
 
-# %% ../nbs/52_experiment.ipynb #c27
+# %% ../nbs/52_experiment.ipynb #c28
 @patch
 def evaluate(
     self:FileExperiment,
@@ -250,8 +247,7 @@ def evaluate(
         for w in same.parts.values(): vars(w).update(scaled)
         return same.score(model)
     _warn_of_trained(data, path, self.config)
-    records = file_records(data, path, variables, axes)
-    for r in records: _check_record(r, self.config)
+    records = data.records(path, variables, axes)
     records = [self.turned(r)[0] for r in records]
     windows = Windows(
         records, data.context, data.horizon, step=data.step,
@@ -259,7 +255,7 @@ def evaluate(
     return score_windows(
         model, windows, period=data.period, thresholds=data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #c31
+# %% ../nbs/52_experiment.ipynb #c32
 def _check_record(
     record, # Record to forecast from
     config:dict, # As from load_config
@@ -280,16 +276,17 @@ def _check_record(
         step := _seconds(record.spacing), config['spacing'], rel_tol=0.1):
         warnings.warn(
             f"{record.name} has a frame every {step:g} s, the model was trained with "
-            f"{config['spacing']:g} s", stacklevel=3)
+            f"{config['spacing']:g} s", stacklevel=4)
 
-# %% ../nbs/52_experiment.ipynb #c32
+# %% ../nbs/52_experiment.ipynb #c33
 @patch
 def turned(
     self:FileExperiment,
     record, # Record to forecast from
 )->tuple: # The record as in training, and what was turned around: rows, columns
-    "Turn a record as it was in training, and check its place if pixels differ"
-    said, here = self.config.get('grid', {}), _grid(record)
+    "Check a record, and turn it as it was in training"
+    _check_record(record, self.config)
+    said, here = self.config['grid'], _grid(record)
     both = [k for k in ('rows', 'columns') if k in said and k in here]
     span = {k: [e[2] - e[1] for e in (said[k], here[k])] for k in both}
     turn = [k in both and span[k][0] * span[k][1] < 0 for k in ('rows', 'columns')]
@@ -310,7 +307,7 @@ def turned(
                     "train with `per='channel'` for another place")
     return record.flipped(*turn), turn
 
-# %% ../nbs/52_experiment.ipynb #c33
+# %% ../nbs/52_experiment.ipynb #c34
 @patch
 def predict(
     self:FileExperiment,
@@ -326,7 +323,7 @@ def predict(
     data    = self.trained['data']
     out     = free_path(out, ('.nc','.npy','.npz'), force)
     horizon = data.horizon if horizon is None else check_int('horizon', horizon)
-    records = file_records(data, path, variables, axes)
+    records = data.records(path, variables, axes)
     if len(records) > 1 and out.suffix == '.nc':
         raise arg_error(out, 'a .npy or .npz file for several sequences', 'a .nc file')
     ys = [self._forecast(model, record, horizon) for record in records]
@@ -338,7 +335,7 @@ def predict(
         write_frames(out, torch.stack(ys), layout, force)
     return tuple(torch.stack(ys).squeeze(0).shape)
 
-# %% ../nbs/52_experiment.ipynb #c34
+# %% ../nbs/52_experiment.ipynb #c35
 @patch
 def _forecast(
     self:FileExperiment,
@@ -347,7 +344,6 @@ def _forecast(
     horizon:int, # Frames to forecast
 ): # `(horizon,C,H,W)`
     "Forecast what follows a record, in the units of the file"
-    _check_record(record, self.config)
     record, turn = self.turned(record)
     data, scaling, mask, covariates = self.trained.values()
     known = known_part(record)
@@ -366,7 +362,7 @@ def _forecast(
     y = torch.where(x.isnan().all(0), torch.nan, y)
     return y.flip([i for i, on in zip((-2, -1), turn) if on]) # as in the file
 
-# %% ../nbs/52_experiment.ipynb #c56
+# %% ../nbs/52_experiment.ipynb #c57
 def make_experiment(
     config:dict, # With `data`: of a preset, or `config.json` of a run
     path=CONFIG, # The file that says it, for errors

@@ -233,7 +233,7 @@ def show_maps(
         fig.colorbar(mesh, ax=axs[0].tolist(), label=units, shrink=.9)
     return fig
 
-# %% ../nbs/23_plotting.ipynb #c45p0
+# %% ../nbs/23_plotting.ipynb #c46
 def _check_maps(frames, lat, lon, titles):
     "Read frames and coordinates as arrays, and check that they fit"
     def array(a):
@@ -251,7 +251,7 @@ def _check_maps(frames, lat, lon, titles):
         raise arg_error('titles', f"{len(frames)}, one for each map", len(titles))
     return frames,lat,lon
 
-# %% ../nbs/23_plotting.ipynb #c49
+# %% ../nbs/23_plotting.ipynb #c50
 def plot_lead_times(
     # `{name: {score: [one value for each lead time]}}`, as from score_forecasts
     scores:dict,
@@ -261,33 +261,33 @@ def plot_lead_times(
     baseline:str=None,
 ): # The figure
     "Draw a score of all forecasts over the lead time"
-    names = scored(scores, score)
+    names,best = scored(scores, score),perfect(score)
     if baseline is not None and baseline not in names:
         raise arg_error('baseline', f"one of {', '.join(names)}", repr(baseline))
-    known  = lambda n: np.array(scores[n][score], dtype=float) # None becomes NaN
-    gained = lambda n: [
-        percent_gained(v, b, perfect(score)) for v,b in zip(known(n), known(baseline))]
-    label  = score_title(score) if baseline is None else f"Skill over {baseline} (%)"
+    values = {n: np.array(scores[n][score], dtype=float) for n in names} # None is NaN
+    label  = score_title(score)
+    if baseline is not None:
+        label = f"Skill over {baseline} (%)"
+        gain  = lambda vs: [percent_gained(*vb, best) for vb in zip(vs, values[baseline])]
+        values = {n: gain(vs) for n,vs in values.items()}
     with figure_style():
         fig,ax = plt.subplots(figsize=(5.4,2.8), layout='constrained')
-        for i, n in enumerate(names):
-            values = known(n) if baseline is None else gained(n)
+        for i,(n,vs) in enumerate(values.items()):
             dashes = ['--', ':', '-.', (0, (1,3)), (0, (6,3))][i%5]
             trivial = dict(color='.45', ls=dashes, mfc='w')
             ax.plot(
-                range(1, len(values)+1), values, label=n, marker='oDPXs^vd'[i%8],
-                markersize=4, **(trivial if n in TRIVIAL else dict(color=f'C{i}')))
+                range(1, len(vs)+1), vs, label=n, marker='oDPXs^vd'[i%8], markersize=4,
+                **(trivial if n in TRIVIAL else dict(color=f'C{i}')))
         ax.set(xlabel='Lead time (frames)', ylabel=label, title=title)
-        if baseline is None and perfect(score) < math.inf:
-            ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+        low,high = ax.get_ylim()
         # what is far worse falls off
-        if baseline is not None:
-            ax.set_ylim(max(ax.get_ylim()[0], -100), min(ax.get_ylim()[1], 100))
+        if baseline is not None: ax.set_ylim(max(low, -100), min(high, 100))
+        elif best < math.inf:    ax.set_ylim(bottom=min(0, low))
         ax.locator_params('x', integer=True)
         ax.legend(loc='upper left', bbox_to_anchor=(1,1))
     return fig
 
-# %% ../nbs/23_plotting.ipynb #c56
+# %% ../nbs/23_plotting.ipynb #c57
 _GREYS  = 64  # Grey levels, entries 0..63 of the palette
 _COLORS = dict(
     paper=(255, 255, 255), input=(190, 190, 190), truth=(70, 70, 70),
@@ -304,7 +304,7 @@ def _palette_index(frames, lo, hi): # values, those of black and white -> uint8
     level = np.where(np.isnan(level), _entry['missing'], level.round())
     return level.astype(np.uint8)
 
-# %% ../nbs/23_plotting.ipynb #c59
+# %% ../nbs/23_plotting.ipynb #c60
 _BORDER,_HEADER = 3,14 # pixels
 
 def _draw_panel(frame, scale, kind, when): # (H,W) entries, enlargement, 'input', '+1'
@@ -319,7 +319,7 @@ def _draw_panel(frame, scale, kind, when): # (H,W) entries, enlargement, 'input'
     header = _palette_index(np.array(header), 0, 255)
     return Image.fromarray(np.concatenate([header, frame]))
 
-# %% ../nbs/23_plotting.ipynb #c62
+# %% ../nbs/23_plotting.ipynb #c63
 def animate_forecast(
     # Known frames: `(T,H,W)`, `(T,C,H,W)`, or a batch `(B,T,C,H,W)` to see in a row
     context,
@@ -352,7 +352,7 @@ def animate_forecast(
     with atomic_path(path) as part: write(images, part, fps)
     return path
 
-# %% ../nbs/23_plotting.ipynb #c62p0
+# %% ../nbs/23_plotting.ipynb #c64
 def _side_by_side(panels, gap=4):
     w,h = panels[0].size
     row = Image.new('P', (len(panels)*(w+gap)-gap, h), _entry['paper'])
@@ -360,14 +360,14 @@ def _side_by_side(panels, gap=4):
     row.putpalette(_palette())
     return row
 
-# %% ../nbs/23_plotting.ipynb #c62p1
+# %% ../nbs/23_plotting.ipynb #c65
 def _write_gif(images, path, fps):
     first,*rest = images
     first.save(
         path, 'GIF', save_all=True, append_images=rest, loop=0,
         duration=round(1000/fps))
 
-# %% ../nbs/23_plotting.ipynb #c62p2
+# %% ../nbs/23_plotting.ipynb #c66
 def _write_with(writer, images, path):
     "Write with one of matplotlib's own writers, pixel for pixel"
     fig = plt.figure(figsize=[n/100 for n in images[0].size], dpi=100)
@@ -379,7 +379,7 @@ def _write_with(writer, images, path):
                 writer.grab_frame()
     finally: plt.close(fig)
 
-# %% ../nbs/23_plotting.ipynb #c62p3
+# %% ../nbs/23_plotting.ipynb #c67
 _ICONS = {
     'minus': '–', 'fast-backward': '|◀', 'step-backward': '◁',
     'play fa-flip-horizontal': '◀', 'pause': '| |', 'play': '▶', 'step-forward': '▷',
@@ -393,7 +393,7 @@ def _write_html(images, path, fps):
     page = re.sub(r'<i class="fa fa-([^"]*)"></i>', lambda m: _ICONS[m[1]], page)
     path.write_text('<meta charset="utf-8">' + page, encoding='utf-8')
 
-# %% ../nbs/23_plotting.ipynb #c62p4
+# %% ../nbs/23_plotting.ipynb #c68
 def _write_mp4(images, path, fps):
     if not animation.FFMpegWriter.isAvailable():
         raise RuntimeError("ffmpeg writes .mp4 files, and is not installed")
@@ -403,7 +403,7 @@ def _write_mp4(images, path, fps):
 
 _WRITERS = {'.gif':_write_gif, '.html':_write_html, '.mp4':_write_mp4}
 
-# %% ../nbs/23_plotting.ipynb #c75
+# %% ../nbs/23_plotting.ipynb #c81
 def save_figure(
     fig,  # A figure
     path, # Where to write it: `.png`, `.svg` or `.pdf`

@@ -13,6 +13,7 @@ import warnings
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
+import numpy as np
 import torch
 from fastai.callback.core import Callback, CancelTrainException, CancelValidException
 from fastai.learner import CastToTensor
@@ -24,7 +25,7 @@ from .models.lagrangian import LagrangianForecaster
 from .models.papers import PAPERS
 from .models.periodic import PeriodicForecaster
 from .monitoring import ForecastPicture
-from .options import DigitsData, FileData, Motion, Options, TrainOptions, data_options
+from .options import DigitsData, FileData, Motion, Options, TrainOptions, data_of
 
 # %% ../nbs/53_presets.ipynb #c10
 @dataclass
@@ -35,7 +36,7 @@ class Preset:
     train:TrainOptions # Or a dict of them
 
     def __post_init__(self):
-        self.data = data_options(self.data)
+        self.data = data_of(dict(data=self.data or DigitsData()))
         self.train = TrainOptions.of(self.train, 'train')
 
 # %% ../nbs/53_presets.ipynb #c11
@@ -52,7 +53,11 @@ _PAPER_TRAIN = TrainOptions(
     epochs=200, lr=1e-3, schedule='constant', optimizer='rmsprop', patience=10)
 _SMALL_DATA = DigitsData(valid=200, test=500, fresh=True)
 _SMALL_MODEL = dict(patch_size=4, norm='layer', readout='conv')
-_FILE_MODEL = dict(kernel_size=3, patch_size=4)
+
+def _file_recipe(model=EncoderForecaster, hidden_channels=(64, 64), **args):
+    args = dict(
+        hidden_channels=list(hidden_channels), kernel_size=3, patch_size=4, **args)
+    return {'class':model.__name__, 'args':args}
 
 PRESETS = {
     'quick': Preset(
@@ -74,13 +79,11 @@ PRESETS = {
         recipe(**PAPERS['openstl-convlstm']),
         TrainOptions(epochs=200, lr=5e-4, sampling=50_000)),
     'own': Preset(
-        FileData(''), {'class': 'EncoderForecaster', 'args': dict(
-            hidden_channels=[64, 64], **_FILE_MODEL, output='identity', residual=True)},
+        FileData(''), _file_recipe(output='identity', residual=True),
         TrainOptions()),
     'rain': Preset(
         FileData('', scaling='log', top=100., thresholds=[.5, 2., 5.]),
-        {'class': 'LagrangianForecaster', 'args': dict(
-            hidden_channels=[64, 64], **_FILE_MODEL)},
+        _file_recipe(LagrangianForecaster),
         TrainOptions(epochs=10, augment=True))}
 
 # %% ../nbs/53_presets.ipynb #c18
@@ -94,9 +97,8 @@ def file_preset(
     found = PRESETS[check_choice('preset', preset, names)]
     data  = found.data.changed(path=str(Path(path).expanduser().absolute()), **options)
     model = found.model
-    if preset == 'own' and data.period: model = {
-        'class': PeriodicForecaster.__name__,
-        'args': dict(hidden_channels=[32], **_FILE_MODEL, period=data.period)}
+    if preset == 'own' and data.period:
+        model = _file_recipe(PeriodicForecaster, [32], period=data.period)
     if model['class'] == LagrangianForecaster.__name__:
         model = model | dict(args=model['args'] | dict(memory=data.context))
     if data.covariates and 'covariates' not in signature(
@@ -135,20 +137,17 @@ class _Pace(Callback):
     order = 90 # After all that belongs to a batch
     def before_fit(self):      self.pace = {}
     def before_train(self):    self.times = [time.perf_counter()]
-    def before_validate(self): self.times = [time.perf_counter()]
+    def before_validate(self): self.before_train()
 
     def after_batch(self):
         self.times.append(time.perf_counter())
         if len(self.times) > 10 and self.times[-1] - self.times[2] > 2:
             raise CancelTrainException if self.training else CancelValidException
 
-    def after_train(self):    self.keep('train')
-    def after_validate(self): self.keep('valid')
-
-    def keep(self, part):
-        first = min(2, max(len(self.times)-2, 0)) # what comes first is slower
-        self.pace[part] = (self.times[-1] - self.times[first]) / max(
-            len(self.times) - 1 - first, 1)
+    def after_train(self):
+        first = min(2, len(self.times)-2) # what comes before is slower
+        self.pace[self.training] = np.diff(self.times[first:]).mean()
+    def after_validate(self):  self.after_train()
 
 # %% ../nbs/53_presets.ipynb #c29
 def _seconds_per_epoch(
@@ -164,9 +163,9 @@ def _seconds_per_epoch(
         with trial.no_bar(), trial.no_logging():
             trial.fit(1, 1e-5, cbs=[pace, ForecastPicture(d), *cbs])
         rest = time.perf_counter()-pace.times[-1]
-    parts = dict(zip(('train', 'valid'), learn.dls.loaders))
-    for dl in parts.values(): vars(dl).pop('_n_inp', None) # fastai finds it out anew
-    return sum(pace.pace[k] * len(dl) for k,dl in parts.items()) + rest
+    for dl in learn.dls.loaders: vars(dl).pop('_n_inp', None) # fastai finds it out anew
+    train,valid = (pace.pace[k]*len(dl) for k,dl in zip((True,False), learn.dls.loaders))
+    return train+valid+rest
 
 def _epochs_in(
     minutes:float, # That the training may take

@@ -29,18 +29,16 @@ from convlstm_nb.checkpoint import (
     save_model,
     write_json,
 )
-from .callbacks import ScheduledSampling, SingleProcess
+from .callbacks import Autocast, ScheduledSampling, SingleProcess
 from .checks import arg_error, check_choice, check_int, previous_path
 from .dataloaders import sequence_dls
 from .distributed import join
 from .experiment import make_experiment
 from .learner import convlstm_learner, forecast, target_mean
-from .logging import History, TensorBoard
 from .metrics import save_scores
-from .monitoring import ForecastPicture, KeepBest
+from .monitoring import ForecastPicture, History, KeepBest, TensorBoard
 from .options import OPTIMIZERS, config_errors, data_of, loss_of
 from .plotting import animate_forecast, plot_lead_times, save_figure, show_forecast
-from .precision import Autocast
 from .presets import PRESETS, Preset, TurnAndMirror, plan_epochs
 from .resume import TrainingCheckpoint, read_training
 from .scoring import printable

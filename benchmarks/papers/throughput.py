@@ -5,13 +5,12 @@ import torch
 from fastai.callback.core import Callback, CancelValidException
 from fastai.torch_core import set_seed
 from table1 import multiply_adds
-from convlstm_nb.callbacks import ScheduledSampling
+from convlstm_nb.callbacks import Autocast, ScheduledSampling
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.models.papers import PAPERS
 from convlstm_nb.options import OPTIMIZERS
-from convlstm_nb.precision import Autocast
 from convlstm_nb.presets import PRESETS
 
 # sequences a batch; one model is also measured with the preset's own

@@ -45,7 +45,6 @@ from convlstm_nb.data.scaling import Scaling, fit_scaling
 from convlstm_nb.data.windows import Windows
 from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.export import export_model
-from convlstm_nb.file_windows import file_records
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.monitoring import KeepBest
 from convlstm_nb.options import FileData
@@ -130,7 +129,7 @@ def of_file(place):
         image_dataset=image_dataset,
         read_frames=read_frames,
         open_records=open_records,
-        file_records=lambda p: file_records(FileData(str(p))),
+        file_records=lambda p: FileData(str(p)).records(),
         read_idx=_read_idx,
         convlstm_predict=lambda p: silently(
             cli.convlstm_predict, str(place.run), data=str(p), out=str(out(p)),

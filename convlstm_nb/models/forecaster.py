@@ -58,10 +58,8 @@ def whole_patches(
     return x
 
 # %% ../../nbs/10_models.forecaster.ipynb #c15
-OUTPUTS = {
-    'sigmoid':torch.sigmoid, 'identity':lambda y: y,
-    # of each threshold, given that the one before is exceeded: `(B,T,K,H,W)`
-    'exceedance':lambda y: y.sigmoid().cumprod(2)}
+OUTPUTS = {'sigmoid':torch.sigmoid, 'identity':lambda y: y}
+OUTPUTS['exceedance'] = lambda y: y.sigmoid().cumprod(2) # of each threshold
 
 # %% ../../nbs/10_models.forecaster.ipynb #ro1
 class _ConvReadout(nn.Sequential):

@@ -175,7 +175,7 @@ class _LagrangianForm(_ForecastForm):
     least = 3 # which a `.pt2` file checks
 
     def run(self, x, n, state, covariates):
-        v = motion(x[:,:,:self.model.out_channels])
+        v = motion(x[:,:,:self.model.moving])
         past = _drifted(x[:,:-1].transpose(0,1).flip(0), v).flip(0).transpose(0,1)
         y,known = super().run(torch.cat([past, x[:,-1:]], 1), n, state, covariates)
         return _drifted(y.transpose(0,1), v).transpose(0,1),known

@@ -259,8 +259,7 @@ def convlstm_learner(
 )->SequenceLearner:
     "Put together a Learner that trains a forecaster"
     model = _forecaster_for(dls, model, **kwargs)
-    if loss_func is None:
-        loss_func = FrameBCE() if model.output=='sigmoid' else FrameMSE()
+    if loss_func is None: loss_func = _usual_loss(model)
     _check_output(model, loss_func)
     if metrics is None: metrics = _frame_scores(loss_func)
     ours = [
@@ -271,10 +270,21 @@ def convlstm_learner(
         cbs=ours + list(L(cbs)), **(learner_kwargs or {}))
 
 # %% ../nbs/42_learner.ipynb #c40
+def _usual_loss(
+    model, # A forecaster
+): # A loss of its output
+    "Choose the loss that fits what the model puts out"
+    if model.output == 'exceedance':
+        raise arg_error(
+            'loss_func', 'given where the model forecasts probabilities', None,
+            'pass `ExceedanceLoss(thresholds)`')
+    return FrameBCE() if model.output == 'sigmoid' else FrameMSE()
+
 def _frame_scores(
     loss_func, # A loss with an `activation` that makes frames
 )->list: # Metrics for a Learner
     "The scores of the literature, of frames and of logits if there are any"
+    if loss_func.output == 'exceedance': return [] # which are no frames
     frames = dict(activation=loss_func.activation)
     scores:list = [partial(frame_mse, **frames), partial(frame_mae, **frames)]
     if loss_func.output=='sigmoid': scores.append(sequence_cross_entropy)

@@ -59,7 +59,7 @@ def whole_patches(
 
 # %% ../../nbs/10_models.forecaster.ipynb #c15
 OUTPUTS = {'sigmoid':torch.sigmoid, 'identity':lambda y: y}
-OUTPUTS['exceedance'] = lambda y: y.sigmoid().cumprod(2) # of each threshold
+OUTPUTS['exceedance'] = lambda y: y.sigmoid().cumprod(-3) # over the thresholds
 
 # %% ../../nbs/10_models.forecaster.ipynb #ro1
 class _ConvReadout(nn.Sequential):
@@ -152,7 +152,9 @@ class EncoderForecaster(Forecaster):
         hidden_kernel_size=None, # Side of the state-to-state kernels; by default the same
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
         out_channels:int|None=None, # Of a forecast frame; by default those of the input
-        output:str='sigmoid', # Makes frames of the output: `'sigmoid'` or `'identity'`
+        # Makes frames of the output, `'sigmoid'` or `'identity'`, or the probabilities
+        # that thresholds are reached, `'exceedance'`
+        output:str='sigmoid',
         # Make frames by a 1×1 convolution, `'linear'`, or by two of 3×3, `'conv'`
         readout:str='linear',
         read_layers:str='all', # Read `'all'` layers of the forecaster, or the `'last'`
@@ -286,7 +288,7 @@ def start_from_mean(self:Forecaster,
         raise arg_error('mean', want, f"shape {tuple(mean.shape)}")
     mean = mean.expand(self.out_channels)
     if not mean.isfinite().all(): raise arg_error('mean', 'finite', mean.tolist())
-    if self.residual: return self # whose first forecasts are the last frame
+    if self.residual or self.output == 'exceedance': return self # which make no mean
     if self.output=='sigmoid':
         if not 0 <= mean.min() <= mean.max() <= 1:
             raise arg_error(
@@ -314,6 +316,7 @@ class NextFrameForecaster(Forecaster):
         **kwargs
     ):
         hidden = _stack_sizes(hidden_channels, kwargs)
+        check_choice('output', output, ['sigmoid','identity'])
         super().__init__(
             in_channels, in_channels, patch_size, output, hidden[-1], covariates,
             residual, **_readout(readout, hidden, kwargs))

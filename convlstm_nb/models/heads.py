@@ -191,7 +191,8 @@ def forward(self:SequenceToOne,
         pool_pixels(self.summary(x, lengths), self.pool_space, self.grid))
 
 # %% ../../nbs/11_models.heads.ipynb #c35
-_HEAD_OUTPUTS = dict(OUTPUTS, softmax=partial(torch.softmax, dim=1))
+_HEAD_OUTPUTS = {k: OUTPUTS[k] for k in ('sigmoid','identity')}
+_HEAD_OUTPUTS['softmax'] = partial(torch.softmax, dim=1)
 
 def _dense_layers(features, hidden, out, dropout, options):
     "The dense layers of a head, on the device and of the dtype of its ConvLSTM"

@@ -9,7 +9,7 @@ __all__ = ['moved', 'phase_shift', 'motion', 'displacements', 'moved_each', 'Fra
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from ..checks import arg_error, check_int, delegates
+from ..checks import arg_error, check_choice, check_int, delegates
 from .forecaster import EncoderForecaster
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c6
@@ -179,7 +179,7 @@ class FrameMemory:
 class LagrangianForecaster(FrameMemory, EncoderForecaster):
     "An `EncoderForecaster` in coordinates that move along (after Ritvanen et al. 2023)"
     looks_everywhere = True # since the motion begins with one shift for all
-    @delegates(EncoderForecaster, but=['output','residual','covariates'])
+    @delegates(EncoderForecaster, but=['residual','covariates'])
     def __init__(self,
         in_channels:int, # Channels of a frame
         hidden_channels=(64,64), # Channels of the state, layer by layer
@@ -187,16 +187,21 @@ class LagrangianForecaster(FrameMemory, EncoderForecaster):
         *,
         # Known frames that a forecast begins from, where it goes on frame by frame
         memory:int=10,
+        # `'identity'`: forecast the change; `'exceedance'`: probabilities of thresholds
+        output:str='identity',
         **kwargs
     ):
         if kwargs.pop('covariates', 0):
             raise arg_error(
                 'covariates', '0, since places on the ground do not move along', 'more',
                 'take EncoderForecaster')
+        check_choice('output', output, ['identity','exceedance'])
         super().__init__(
-            in_channels, hidden_channels, kernel_size, output='identity', residual=True,
-            **kwargs)
+            in_channels, hidden_channels, kernel_size, output=output,
+            residual=output == 'identity', **kwargs)
         self.memory = check_int('memory', memory)
+        # the first channels of a frame, which move; masks may follow
+        self.moving = self.out_channels if self.residual else 1
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c29p0
 @patch
@@ -214,7 +219,7 @@ def advance(self:LagrangianForecaster,
             type(covariates).__name__)
     horizon = self.check(x, horizon)
     x = self.remembered(state, x)
-    still,ways = _without_motion(x, self.out_channels, horizon)
+    still,ways = _without_motion(x, self.moving, horizon)
     y,_ = EncoderForecaster.advance(self, still, None, horizon)
     with torch.autocast(x.device.type, enabled=False):
         y = moved_each(y.to(ways.dtype), ways[:,:horizon]).to(x.dtype)

@@ -309,7 +309,9 @@ def _forecaster_for(
 def _check_channels(dls, model):
     "Raise an error for a forecaster of other frames or covariates than the data have"
     if not isinstance(model, Forecaster) or not hasattr(dls.train_ds, '__len__'): return
-    for k,want in (dict(covariates=0) | channels(dls)).items():
+    wanted = dict(covariates=0) | channels(dls)
+    if model.output == 'exceedance': del wanted['out_channels'] # one a threshold
+    for k,want in wanted.items():
         if (got := getattr(model, k)) != want:
             raise arg_error(
                 f'model: {k}', f"{want}, as the data have", got,

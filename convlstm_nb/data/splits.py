@@ -44,7 +44,7 @@ def _along(r, i, by):
     if place is None or place.dims not in ((), r.dims[1:2], r.dims[2:3]):
         there = ', '.join(map(str, r.coords.coords)) or 'of which there is none'
         raise arg_error(
-            'by', "'time', 'frame', 'row', 'column', 'sequence' or a coordinate of "
+            'by', "'time', 'frame', 'row', 'column', 'sequence', 'file' or a coordinate of "
             f"{r.name} along one axis, {there}", repr(by))
     axis = r.dims.index(place.dims[0]) if place.dims else None
     return np.atleast_1d(place.values), axis
@@ -93,13 +93,14 @@ def split(
     # Frames, rows, columns or sequences between two parts; in time as many as a window
     # spans, or more
     gap:int,
-    # 'time' (frames, where there are no times), 'row', 'column', 'sequence', or the
-    # name of a coordinate
+    # 'time' (frames, where there are no times), 'row', 'column', 'sequence', 'file', or
+    # the name of a coordinate
     by:str='time',
     fractions:tuple=(.7,.15,.15), # Of what is left, for training, validation and test
 )->list: # For each fraction a list of records
     "Cut records into blocks"
     records = [records] if isinstance(records, Record) else list(records)
+    if by in ('sequence', 'file'): records,by = _sequences(records, by),'sequence'
     if by=='time' and any(r.times is None for r in records): by = 'frame'
     if by in ('frame', 'row', 'column') and len(records) > 1:
         return [
@@ -120,17 +121,34 @@ def split(
         between(records, by, marks[a + k * gap], marks[b + k * gap])
         for k, (a, b) in enumerate(zip(ends, ends[1:]))]
 
+# %% ../../nbs/37_data.splits.ipynb #sq1
+def _sequences(
+    records:list, # Records
+    by:str, # 'sequence' or 'file'
+)->list: # Records, none with a gap in time, or none of several files
+    "Cut records where their times have a gap, or where a file ends"
+    found = []
+    for r in records:
+        first = getattr(r.values, 'first', None) if by == 'file' else None
+        if by == 'file' and first:
+            ends = [0, *(i - r.box[0][0] for i in first if i in r.box[0][1:]), len(r)]
+            runs = zip(ends, ends[1:])
+        else: runs = r.runs() if by == 'sequence' else [(0, len(r))]
+        found += [r.part(slice(a, b)) for a,b in runs]
+    return found
+
 # %% ../../nbs/37_data.splits.ipynb #c16
 def check_apart(
     train:Windows, # Windows to train on
     test:Windows, # Windows to test on
+    gap:int=None, # Frames that must be between them; as many as a window if None
 ):
     "Refuse windows of train and test that meet in time and place"
     span = max(train.span, test.span)
     for a in train.records:
         for b in test.records:
             apart = _frames_between(a, b)
-            if apart < span:
+            if apart < (span if gap is None else gap):
                 raise ValueError(
                     f"train and test meet in time and place: {a!r} and {b!r} are "
                     f"{apart:g} frames apart, and a window is {span} frames long. "
@@ -149,13 +167,18 @@ def _frames_between(
     arrays = [r.values for r in (a, b) if isinstance(r.values, np.ndarray)]
     if a.values is b.values or a.name == b.name and not arrays: # of one file or array
         t, r, c = (apart(p, q) - 1 for p, q in zip(a.box, b.box))
-        return t if r < 0 and c < 0 else np.inf
+        if r >= 0 or c >= 0: return np.inf
+        return t if a.times is None or t < 0 else max(t, _late(a, b, apart))
     if len(arrays) == 2 and _shared(*arrays): return -np.inf
     if a.times is None or b.times is None or a.times.dtype.kind != b.times.dtype.kind:
         return np.inf
     for axis in (1, 2):
         p, q = _extent(a, axis), _extent(b, axis)
         if p is None or q is None or apart(p, q) > 0: return np.inf
+    return _late(a, b, apart)
+
+def _late(a, b, apart):
+    "Count the frames between two records by their times"
     late = apart(a.times, b.times)
     if a.times.dtype.kind == 'O': late = np.timedelta64(late)
     return late / max(a.spacing, b.spacing) - 1

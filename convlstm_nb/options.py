@@ -8,6 +8,7 @@ __all__ = ['OPTIMIZERS', 'Options', 'Motion', 'DigitsData', 'FileData', 'data_of
 
 # %% ../nbs/51_options.ipynb #c5
 import sys
+import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -15,6 +16,7 @@ from itertools import combinations
 from numbers import Real
 from pathlib import Path
 from typing import get_args, get_origin
+import numpy as np
 from fastai.optimizer import Adam, RMSProp
 from fastcore.basics import patch
 from convlstm_nb.losses import (
@@ -194,7 +196,9 @@ class FileData(Options):
     scaling:str='standard' # standard, minmax, log or dbz
     per:str='channel' # Fit the scaling to each channel, or to each pixel
     top:float=None # For log and dbz: the rain that becomes 1; the highest by default
-    by:str='time' # Split by time, row, column, sequence, or a coordinate such as lon
+    # Split by time, row, column, sequence (an event of several), file, or a coordinate
+    # such as lon
+    by:str='time'
     # Train and validate before this time or place; 70, 15 and 15 % for training,
     # validation and test by default
     train_until:float|str=None
@@ -203,6 +207,9 @@ class FileData(Options):
     period:int=None
     # Where to score yes or no, with commas between, in the units of the file
     thresholds:list[float]=()
+    # Forecast the probabilities that these values are reached, with commas between, in
+    # the units of the file, in place of the values
+    probabilities:list[float]=()
 
     def __post_init__(self):
         if isinstance(self.path, Path): self.path = str(self.path)
@@ -223,6 +230,11 @@ def _check_file(
         raise arg_error(
             'train_until, test_from', 'both given, or none',
             f"{data.train_until}, {data.test_from}")
+    at = data.probabilities
+    if any(not b > a for a,b in zip(at, at[1:])):
+        raise arg_error('probabilities', 'values that increase', at)
+    if at and data.per != 'channel':
+        raise arg_error('per', "'channel' where `probabilities` are forecast", data.per)
 
 # %% ../nbs/51_options.ipynb #c28
 @patch
@@ -250,15 +262,41 @@ def records(
 def _split(
     self:FileData,
     records:list, # Records
-)->list: # Those for training, validation and test
+)->tuple: # Those for training, validation and test, and the frames between two of them
     "Split records into parts that are apart"
     span = (self.context + self.horizon - 1) * self.step + 1
     gap  = span if self.by in ('time', 'frame') else 0
-    if self.test_from is None: return split(records, gap, self.by)
+    if self.test_from is None:
+        shares = .7,.15,.15
+        if gap: gap,shares = _shares(records, span, self.horizon*self.step)
+        return split(records, gap, self.by, shares),gap or None
     first = between(records, self.by, None, self.train_until)
-    return [
-        *split(first, gap, self.by, (.85, .15)),
-        between(records, self.by, self.test_from)]
+    parts = split(first, gap, self.by, (.85, .15))
+    return [*parts, between(records, self.by, self.test_from)],None
+
+def _shares(
+    records:list, # Records to split by time
+    span:int, # Frames of a window
+    ahead:int, # Frames that it forecasts
+)->tuple: # Frames between two parts, and the share of each
+    "Keep parts a window apart, or where that leaves too little, the forecast's length"
+    dated = all(r.times is not None for r in records)
+    times = [r.times for r in records if r.times is not None]
+    n = len(np.unique(np.concatenate(times))) if dated else min(map(len, records))
+    for gap,least in ((span, 2*span), (ahead, span)):
+        usable = n - 2*gap
+        part   = max(round(.15*usable), span)
+        if usable-2*part < least: continue
+        if gap < span: warnings.warn(
+            f"{records[0].name} has {n} frames: training, validation and test are {gap} "
+            f"frames apart, fewer than the {span} of a window, so the scores may be a "
+            "little too good", stacklevel=4)
+        return gap, (.7,.15,.15) if part > span else (usable-2*part, part, part)
+    raise arg_error(
+        records[0].name, f"at least {3*span + 2*ahead} frames, for a training, a "
+        f"validation and a test part of a window of {span} each", n,
+        "choose a smaller context or horizon, or split several events with "
+        "`by='sequence'`")
 
 # %% ../nbs/51_options.ipynb #c30
 @patch
@@ -267,22 +305,33 @@ def windows(self:FileData)->dict: # Windows to 'train', 'valid' and 'test' on
     records = self.records()
     # goes through all of them: each may be empty
     mask    = bool(sum(r.missing().any() for r in records))
-    train,valid,test = self._split(records)
+    parts,gap = self._split(records)
     cycles  = [n for n in self.covariates if n in CYCLES]
     options:dict = dict(
         step=self.step, mask=mask,
-        scaling=fit_scaling(self.scaling, train, per=self.per, top=self.top),
+        scaling=fit_scaling(self.scaling, parts[0], per=self.per, top=self.top),
         # where nothing is missing, nothing is looked for again
-        max_missing=.5 if mask else None, covariates=fit_covariates(train, cycles))
+        max_missing=.5 if mask else None, covariates=fit_covariates(parts[0], cycles))
     later = self.test_stride or self.horizon
-    make  = lambda part, stride, crop=None: Windows(
-        part, self.context, self.horizon, stride=stride, crop=crop, **options)
-    ds = dict(
-        train=make(train, self.stride, self.crop),
-        valid=make(valid, later, self.crop), test=make(test, later))
-    for a,b in combinations(ds.values(), 2): check_apart(a, b)
+    each  = dict(
+        train=(self.stride, self.crop), valid=(later, self.crop), test=(later, None))
+    ds = {}
+    for part,(name,(stride,crop)) in zip(parts, each.items()):
+        with _naming(_PART_NAMES[name]): ds[name] = Windows(
+            part, self.context, self.horizon, stride=stride, crop=crop, **options)
+    for a,b in combinations(ds.values(), 2): check_apart(a, b, gap)
     file_scores(ds['test'], self.thresholds) # says what is wrong with them
     return ds
+
+_PART_NAMES = dict(train='training', valid='validation', test='test')
+
+@contextmanager
+def _naming(
+    part:str, # Of the data
+):
+    "Name the part that an error is about"
+    try: yield
+    except ValueError as e: raise ValueError(f"the {part} part: {e}") from None
 
 # %% ../nbs/51_options.ipynb #c33
 def data_of(

@@ -187,7 +187,7 @@ def _learner_of(
     "Make the Learner of a run"
     ds,train = experiment.parts,preset.train
     dls = sequence_dls(
-        ds['train'], ds['valid'], bs=train.bs, num_workers=train.num_workers,
+        ds['train'], ds['valid'], bs=min(train.bs, len(ds['train'])), num_workers=train.num_workers,
         device=device)
     args  = experiment.model_args(dls) | preset.model['args']
     spec  = preset.model | dict(args=args)

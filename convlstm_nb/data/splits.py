@@ -110,12 +110,14 @@ def split(
     usable = len(every) - check_int('gap', gap, 0)*(len(fractions)-1)
     if min(fractions) <= 0: raise arg_error('fractions', 'positive', fractions)
     shares = np.cumsum([0, *fractions]) / sum(fractions)
-    ends = np.rint(shares * max(usable, 0)).astype(int)
-    if (np.diff(ends) < 1).any():
+    if usable < len(fractions):
         raise arg_error(
             records[0].name,
             f"longer along {by}, to be cut into {len(fractions)} parts with gaps of "
             f"{gap}", f"{len(every)}")
+    ends = np.rint(shares * usable).astype(int)
+    for k in range(1, len(ends)): # at least one each
+        ends[k] = min(max(ends[k], ends[k-1] + 1), usable - (len(fractions) - k))
     marks = [*every, None] # the last part has no end
     return [
         between(records, by, marks[a + k * gap], marks[b + k * gap])

@@ -17,7 +17,7 @@ from speed import device, peak, sync
 from convlstm_nb.callbacks import Autocast
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.dataloaders import sequence_dls
-from convlstm_nb.experiment import make_experiment
+from convlstm_nb.probabilistic import make_experiment
 from convlstm_nb.learner import convlstm_learner, target_mean
 from convlstm_nb.losses import FrameBCE
 from convlstm_nb.metrics import skill

@@ -273,11 +273,14 @@ def convlstm_predict(
     key:str=None,
     axes:str=None, # Axes of a NumPy file, if they are not as in training
     force:bool=False, # Overwrite the file if it exists?
+    # Write a value where nothing was seen, too; such pixels are missing by default
+    filled:bool=False,
 ):
     "Forecast frames from a file; no targets needed"
     for k,v in dict(data=data, out=out).items():
         if v is None: raise arg_error(k, 'given', 'nothing', f"pass `--{k} FILE`")
-    shape = predict_run(run, data, out, horizon, _split_words(key), force, axes)
+    shape = predict_run(
+        run, data, out, horizon, _split_words(key), force, axes, filled)
     print(f"Wrote a forecast of shape {shape} to {printable(out)}")
 
 # %% ../nbs/55_cli.ipynb #c28
@@ -290,11 +293,14 @@ def convlstm_evaluate(
     # Which array of a .npz file with several; which variables, with commas between
     key:str=None,
     axes:str=None, # Axes of a NumPy file, if they are not as in training
+    # Where to score yes or no, with commas between; as in training by default
+    thresholds:str=None,
     # Which table to print, mse, csi_0.5 or ssim say; those that matter most by default
     score:str=None,
 ):
     "Score a trained model per lead time, against the baselines"
-    scores,path = evaluate_run(run, data, _split_words(key), axes)
+    at = None if thresholds is None else _split_words(thresholds)
+    scores,path = evaluate_run(run, data, _split_words(key), axes, at)
     shown = headline(scores) if score is None else _named_scores(scores, score)
     print('\n\n'.join(score_table(scores, s) for s in shown))
     print(_left_out(scores, run))

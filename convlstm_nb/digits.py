@@ -22,7 +22,7 @@ from .checks import arg_error, check_int
 from .data.formats import read_frames, write_frames
 from .data.records import free_path
 from .learner import forecast
-from .options import config_errors, data_of
+from .options import config_errors, data_of, loss_of
 
 # %% ../nbs/51a_digits.ipynb #c8
 class Experiment:
@@ -45,6 +45,18 @@ class Experiment:
     def facts(self)->dict:
         "Describe the data for `config.json`"
         return {}
+
+    def loss(self,
+        said:str|None, # Names with + between
+        model, # A forecaster
+    ): # None for the usual loss of its output
+        "Make the loss to train with"
+        return said and loss_of(said, model.output, self.to_units)
+
+    def draw(self,
+        folder, # Of the run
+    ):
+        "Draw what the scores by lead time do not show, after `score`"
 
 # %% ../nbs/51a_digits.ipynb #c10
 # of frames from 0 to 1
@@ -79,8 +91,11 @@ def evaluate(
     path=None, # A file of sequences; the test sequences if None
     key=None, # Which array of a `.npz` file
     axes=None, # None; the axes of digits are known
+    thresholds=None, # None; digits are not scored yes or no
 )->dict: # As `score`
     "Score a trained model on its test sequences, or on a file"
+    if thresholds is not None:
+        raise arg_error('thresholds', 'absent for a run on moving digits', thresholds)
     if path is None:
         if not {'data', 'seed'} <= self.config.keys():
             raise arg_error(
@@ -135,6 +150,7 @@ def predict(
     key=None, # Which array of a `.npz` file
     axes=None, # None; the axes of digits are known
     force:bool=False, # Overwrite `out`?
+    filled:bool=False, # No pixel of a digit is missing
 )->tuple: # Shape that was written
     "Forecast what follows the sequences of a file, into a file"
     free_path(out, ('.npy','.npz'), force)

@@ -33,13 +33,13 @@ from .callbacks import Autocast, ScheduledSampling, SingleProcess
 from .checks import arg_error, check_choice, check_int, previous_path
 from .dataloaders import sequence_dls
 from .distributed import join
-from .experiment import make_experiment
 from .learner import convlstm_learner, forecast, target_mean
 from .metrics import save_scores
 from .monitoring import ForecastPicture, History, KeepBest, TensorBoard
-from .options import OPTIMIZERS, config_errors, data_of, loss_of
+from .options import OPTIMIZERS, TrainOptions, config_errors, data_of
 from .plotting import animate_forecast, plot_lead_times, save_figure, show_forecast
 from .presets import PRESETS, Preset, TurnAndMirror, plan_epochs
+from .probabilistic import make_experiment
 from .resume import TrainingCheckpoint, read_training
 from .scoring import printable
 
@@ -186,13 +186,15 @@ def _learner_of(
 )->tuple: # Learner, and the recipe of its model
     "Make the Learner of a run"
     ds,train = experiment.parts,preset.train
+    bs = train.bs # the usual one may be more than there are
+    if bs == TrainOptions.bs: bs = min(bs, len(ds['train']))
     dls = sequence_dls(
-        ds['train'], ds['valid'], bs=min(train.bs, len(ds['train'])), num_workers=train.num_workers,
+        ds['train'], ds['valid'], bs=bs, num_workers=train.num_workers,
         device=device)
     args  = experiment.model_args(dls) | preset.model['args']
     spec  = preset.model | dict(args=args)
     model = build_model(spec).start_from_mean(target_mean(dls)).to(device)
-    loss  = train.loss and loss_of(train.loss, model.output, experiment.to_units)
+    loss  = experiment.loss(train.loss, model)
     return convlstm_learner(
         dls, model, loss_func=loss, metrics=experiment.metrics,
         learner_kwargs=dict(opt_func=OPTIMIZERS[train.optimizer], path=folder)), spec
@@ -239,6 +241,7 @@ def _complete(
     scores = experiment.score(model)
     write_json(folder/'metrics.json', scores)
     _write_scores(scores, folder/'scores')
+    experiment.draw(folder)
     _show_run(model, experiment.parts['test'], folder)
     for path in (folder/_TRAINING, previous_path(folder/_TRAINING)):
         path.unlink(missing_ok=True)
@@ -348,10 +351,11 @@ def predict_run(
     key=None, # Which array of a `.npz` file; which variables
     force:bool=False, # Overwrite `out`?
     axes:str=None, # Axes of a NumPy file, if they are not as in training
+    filled:bool=False, # Write a value where nothing was seen, too?
 )->tuple: # Shape that was written
     "Forecast from a file, into a file"
     model,experiment = _run_model(run)
-    return experiment.predict(model, data, out, horizon, key, axes, force)
+    return experiment.predict(model, data, out, horizon, key, axes, force, filled)
 
 # %% ../nbs/54_runs.ipynb #c50
 def evaluate_run(
@@ -359,13 +363,14 @@ def evaluate_run(
     data=None, # A file of sequences; the test sequences of the training if None
     key=None, # Which array of a `.npz` file; which variables
     axes:str=None, # Axes of a NumPy file, if they are not as in training
+    thresholds:list=None, # Where to score yes or no; as in training if None
 )->tuple: # Scores as in `metrics.json`, and the file they were written to
     "Score a run per lead time, beside the baselines"
     model,experiment = _run_model(run)
     for k,v in dict(key=key, axes=axes).items():
         if v is not None and data is None:
             raise arg_error(k, 'absent without `data`', v)
-    scores = experiment.evaluate(model, data, key, axes)
+    scores = experiment.evaluate(model, data, key, axes, thresholds)
     path = Path(run) / (
         'evaluation.json' if data is None else f'evaluation-{run_name(data)}.json')
     write_json(path, scores)

@@ -9,7 +9,7 @@ from fastai.torch_core import set_seed
 from training import pictures, train
 from convlstm_nb.cell import ConvLSTMCell
 from convlstm_nb.checkpoint import build_model
-from convlstm_nb.experiment import make_experiment
+from convlstm_nb.probabilistic import make_experiment
 from convlstm_nb.losses import FrameBCE, FrameMSE
 from convlstm_nb.metrics import frame_mse, skill
 from convlstm_nb.options import OPTIMIZERS, DigitsData

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 from training import pictures, train
 from convlstm_nb.callbacks import evaluating
-from convlstm_nb.experiment import make_experiment
+from convlstm_nb.probabilistic import make_experiment
 from convlstm_nb.losses import FrameBCE, sequence_cross_entropy
 from convlstm_nb.metrics import frame_mse
 from convlstm_nb.models.papers import paper_model

@@ -298,9 +298,10 @@ def forecast_dataset(
 )->xr.Dataset:
     "Describe a forecast by the CF conventions, as the record that it continues"
     x = np.asarray(x)
-    if x.shape[1:] != record.shape[1:] or x.ndim != 4:
+    want = len(record.variables), *record.shape[2:]
+    if x.shape[1:] != want or x.ndim != 4:
         raise arg_error(
-            'x', f"(T,{','.join(map(str, record.shape[1:]))}), as {record.name}",
+            'x', f"(T,{','.join(map(str, want))}), as {record.name}",
             f"shape {x.shape}")
     t, times = record.dims[0], record.after(len(x), step)
     named = lambda name, **attrs: {'standard_name': name} | attrs

@@ -235,6 +235,15 @@ def _readout(readout, hidden, kwargs):
     return dict(readout=readout, width=2*hidden[-1], **shared)
 
 @patch
+def cover(self:Forecaster,
+    seen, # Where a pixel was seen, bool `(B,C,H,W)`
+    x, # Input frames, scaled and filled, `(B,T,in_channels,H,W)`
+    horizon:int, # Frames to forecast
+): # bool `(B,horizon,C,H,W)`
+    "Tell which pixels a forecast knows something of: those that were seen"
+    return seen[:,None].expand(-1, horizon, -1, -1, -1)
+
+@patch
 def check(self:Forecaster, x, horizon):
     "Check the input before any work is done"
     check_frames(x, 'BTC', self.in_channels, 2, self.frames.weight)

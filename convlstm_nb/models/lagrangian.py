@@ -226,6 +226,17 @@ def advance(self:LagrangianForecaster,
     return y,self.remember(x)
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c29p0p0
+@patch
+def cover(self:LagrangianForecaster,
+    seen, # Where a pixel was seen, bool `(B,C,H,W)`
+    x, # Input frames, scaled and filled, `(B,T,in_channels,H,W)`
+    horizon:int, # Frames to forecast
+): # bool `(B,horizon,C,H,W)`
+    "Tell where what was seen has moved"
+    ways = displacements(motion(x[:,:,:self.moving]), horizon)
+    each = seen[:,None].expand(-1, horizon, -1, -1, -1).to(ways.dtype)
+    return moved_each(each, ways) > .5
+
 def _without_motion(x, channels, horizon):
     "Move known frames to where the last one is; return the shifts of frames ahead, too"
     with torch.autocast(x.device.type, enabled=False):

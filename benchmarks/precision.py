@@ -17,13 +17,13 @@ from speed import device, peak, sync
 from convlstm_nb.callbacks import Autocast
 from convlstm_nb.checkpoint import build_model
 from convlstm_nb.dataloaders import sequence_dls
-from convlstm_nb.probabilistic import make_experiment
 from convlstm_nb.learner import convlstm_learner, target_mean
 from convlstm_nb.losses import FrameBCE
 from convlstm_nb.metrics import skill
 from convlstm_nb.models.forecaster import EncoderForecaster
 from convlstm_nb.models.papers import paper_model
 from convlstm_nb.presets import PRESETS
+from convlstm_nb.probabilistic import make_experiment
 
 FORMS = dict(float32=lambda: [], bfloat16=lambda: [Autocast()])
 

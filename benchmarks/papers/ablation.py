@@ -9,11 +9,11 @@ from fastai.torch_core import set_seed
 from training import pictures, train
 from convlstm_nb.cell import ConvLSTMCell
 from convlstm_nb.checkpoint import build_model
-from convlstm_nb.probabilistic import make_experiment
 from convlstm_nb.losses import FrameBCE, FrameMSE
 from convlstm_nb.metrics import frame_mse, skill
 from convlstm_nb.options import OPTIMIZERS, DigitsData
 from convlstm_nb.presets import PRESETS
+from convlstm_nb.probabilistic import make_experiment
 
 QUICK   = PRESETS['quick']
 # fresh ones in each epoch, so nine epochs of 800 are three of 2,400

@@ -9,12 +9,12 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 from training import pictures, train
 from convlstm_nb.callbacks import evaluating
-from convlstm_nb.probabilistic import make_experiment
 from convlstm_nb.losses import FrameBCE, sequence_cross_entropy
 from convlstm_nb.metrics import frame_mse
 from convlstm_nb.models.papers import paper_model
 from convlstm_nb.options import OPTIMIZERS, DigitsData
 from convlstm_nb.presets import PRESETS
+from convlstm_nb.probabilistic import make_experiment
 
 SMALL = dict(
     motion=dict(

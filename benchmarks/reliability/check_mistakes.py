@@ -187,11 +187,15 @@ MISTAKES = [
     ('the first look at a motion between frames that are far apart', '12_models.lagrangian', {'phase_shift(*_pairs(x, 1), subpixel=True, whiten=0)': 'phase_shift(*_pairs(x, T//2), subpixel=True, whiten=0)/(T//2)'}),
     ('advection by the middle and the last frame alone', '22_baselines', {'    speed = phase_shift(seen[:,:-1], seen[:,1:], subpixel)\n': '    speed = torch.zeros(len(x), 2, dtype=dtype)\n'}),
     ('thresholds that are asked for where the one before was not reached', '24_probabilities', {'torch.ones_like(happened[:,:,:1]), happened[:,:,:-1]': 'torch.ones_like(happened[:,:,:1]), torch.ones_like(happened[:,:,:-1])'}),
-    ('probabilities of thresholds that may cross', '10_models.forecaster', {'y.sigmoid().cumprod(2)': 'y.sigmoid()'}, '24_probabilities'),
+    ('probabilities of thresholds that may cross', '10_models.forecaster', {'y.sigmoid().cumprod(-3)': 'y.sigmoid()'}, '24_probabilities'),
     ('missing pixels counted as dry in the Brier score', '24_probabilities', {'(p-happened)**2*seen': '(p-happened)**2'}),
     ('equal probabilities counted as told apart in the ROC area', '24_probabilities', {'below + no/2': 'below + no'}),
     ('a sharp forecast whose likeliest pixels are the driest', '24_probabilities', {'argsort(-1, descending=True)': 'argsort(-1)'}),
     ('the median at a chance of a third', '24_probabilities', {'torch.full_like(p[:,:,:1], .5)': 'torch.full_like(p[:,:,:1], .33)'}),
+    ('a pixel of a forecast file that was never seen, filled in silence', '52_experiment', {'y = torch.where(seen, y, torch.nan)': 'pass'}),
+    ('unseen air that stays where it was while the rain moves', '12_models.lagrangian', {'return moved_each(each, ways) > .5': 'return each > .5'}, '52_experiment'),
+    ('events of one file as one sequence', '37_data.splits', {"runs = r.runs() if by == 'sequence' else [(0, len(r))]": 'runs = [(0, len(r))]'}),
+    ('the thresholds of a run compared with scaled values', '52a_probabilistic', {"scaled = self.parts['train'].scaling(at - 1e-4*at.abs())": 'scaled = at'}),
 ]
 PAGES = sorted({p for m in MISTAKES for p in (m[3] if len(m)>3 else [m[1]])})
 

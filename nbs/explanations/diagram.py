@@ -37,11 +37,17 @@ def label(ax, x, y, text, size=9, **kw):
     "Text around (x,y)"
     ax.text(x, y, text, **(dict(ha='center', va='center', size=size, zorder=4) | kw))
 
-def vector(fig, alt):
+def vector(fig, alt, caption=''):
     "Show a figure, or that of some axes, as a vector picture on white"
     fig,out = getattr(fig, 'figure', fig),io.BytesIO()
     with plt.rc_context({'svg.hashsalt':'convlstm_nb'}):
         fig.savefig(out, format='svg', bbox_inches='tight', pad_inches=.08, facecolor='w', metadata={'Date':None})
     plt.close(fig)
-    short = re.sub(rb' d="[^"]*"', lambda m: re.sub(rb'(\.\d\d)\d+', rb'\1', m[0]), out.getvalue()) # a hundredth of a point is enough for a line
-    return HTML(f'<img class="img-fluid" alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{b64encode(short).decode()}">')
+    # a hundredth of a point is enough for a line
+    short = re.sub(rb' d="[^"]*"', lambda m: re.sub(rb'(\.\d\d)\d+', rb'\1', m[0]), out.getvalue())
+    source = f'data:image/svg+xml;base64,{b64encode(short).decode()}'
+    image = f'<img class="img-fluid" alt="{html.escape(alt)}" src="{source}">'
+    if not caption: return HTML(image)
+    # the markup that Quarto gives to a picture with `fig-cap`
+    return HTML('<div class="quarto-figure quarto-figure-center"><figure class="figure">'
+                f'<p>{image}</p><figcaption>{html.escape(caption)}</figcaption></figure></div>')

@@ -1,0 +1,105 @@
+"""Run the visible code of pages as a reader would type it, each page in a process of
+its own and in its own folder.
+
+Left out are cells whose source the page does not show (`hide`, `hide_input`,
+`echo: false`, `include: false`), the definitions that a page exports (a reader imports
+them), calls of `show_doc`, and lines that begin with `!` or `%`. Cells that are folded
+(`code-fold: true`) or not executed by the tests (`eval: false`) are visible.
+
+    python tools/visible.py                        # every page that takes seconds
+    python tools/visible.py nbs/tutorials/*.ipynb  # these pages
+    python tools/visible.py --slow                 # what takes minutes or a GPU, too
+
+Without `--slow`, cells marked `#| slow`, `#| cuda` or `#| notest` are left out, and,
+unless they are named, pages marked `skip_exec: true`.
+"""
+import argparse
+import ast
+import json
+import linecache
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent
+exported = {'export', 'exports', 'exporti', 'exec_doc'}
+unseen = {'hide', 'hide_input', 'echo: false', 'include: false'}
+costly = {'slow', 'cuda', 'notest'}
+
+def directives(source):
+    "The directives of a cell: `export`, `echo: false`, ..."
+    found = re.findall(r'^#\s*\|\s*([\w-]+)(?:\s*:\s*(\w+))?', source, re.M)
+    return {f'{name}: {value}' if value else name for name, value in found}
+
+def is_show_doc(node):
+    "Is this statement a call of `show_doc`?"
+    call = getattr(node, 'value', None)
+    return isinstance(call, ast.Call) and getattr(call.func, 'id', '') == 'show_doc'
+
+def visible(nb, slow=False):
+    "The number and the code of each visible cell of the notebook `nb`"
+    left_out = exported | unseen | (set() if slow else costly)
+    for i, cell in enumerate(nb['cells']):
+        source = ''.join(cell['source'])
+        if cell['cell_type'] != 'code' or directives(source) & left_out: continue
+        if source.startswith('%%') or 'nbdev_export()' in source: continue
+        # an empty line in the place of each command keeps the numbers of the lines
+        yield i, re.sub(r'^\s*[!%].*$', '', source, flags=re.M)
+
+def run(page, slow):
+    "Run the visible code of `page` in this process; return the first error"
+    for i, code in visible(json.loads(Path(page).read_text(encoding='utf-8')), slow):
+        name, lines = f'cell {i}', code.splitlines(True)
+        linecache.cache[name] = len(code), None, lines, name  # what `inspect` reads
+        try:
+            tree = ast.parse(code, name)
+            tree.body = [o for o in tree.body if not is_show_doc(o)]
+            exec(compile(tree, name, 'exec'), sys.modules['__main__'].__dict__)
+        except Exception as e:
+            at, trace = getattr(e, 'lineno', None) or 0, e.__traceback__
+            while trace:
+                if trace.tb_frame.f_code.co_filename == name: at = trace.tb_lineno
+                trace = trace.tb_next
+            text = lines[at-1].strip() if 0 < at <= len(lines) else ''
+            return f'{name}, line {at}: {type(e).__name__}: {e}\n    {text}'
+
+def check(page, slow=False):
+    "Run `page` in a new process; return what it says on failure, '' on success"
+    command = [sys.executable, __file__, '--inside', str(page), *['--slow'][:slow]]
+    env = os.environ | {'MPLBACKEND': 'agg', 'PYTHONWARNINGS': 'ignore'}
+    env['PYTHONPATH'] = f"{page.parent}:{root}:{env.get('PYTHONPATH', '')}"
+    done = subprocess.run(command, cwd=page.parent, env=env, capture_output=True,
+        text=True, stdin=subprocess.DEVNULL)
+    return '' if not done.returncode else done.stderr[-2000:].strip() or 'it ended'
+
+def is_long(page): return 'skip_exec: true' in page.read_text(encoding='utf-8')
+
+def pages(slow):
+    "Every page, the long ones last and only if `slow`"
+    found = [
+        p for p in sorted((root/'nbs').rglob('*.ipynb'))
+        if not any(part[0] in '._' for part in p.relative_to(root).parts)]
+    return [p for p in found if not is_long(p)] + [p for p in found if slow and is_long(p)]
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('pages', nargs='*', type=lambda p: Path(p).resolve())
+    parser.add_argument('--slow', action='store_true', help='run all that takes minutes')
+    parser.add_argument('--inside', help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.inside: sys.exit(run(args.inside, args.slow))
+    failed = 0
+    for page in args.pages or pages(args.slow):
+        begun = time.monotonic()
+        error = check(page, args.slow)
+        failed += bool(error)
+        name = os.path.relpath(page, root)
+        print(f'{name}: {error or "runs"} ({time.monotonic()-begun:.0f} s)', flush=True)
+    print(f'{failed} pages fail' if failed else 'what is visible runs by itself')
+    return bool(failed)
+
+if __name__ == '__main__': sys.exit(main())

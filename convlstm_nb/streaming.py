@@ -9,7 +9,13 @@ __all__ = ['StreamingForecast']
 import threading
 import torch
 from fastcore.basics import patch
-from .checks import arg_error, check_bool, check_int, check_state, check_tensor
+from convlstm_nb.checks import (
+    arg_error,
+    check_bool,
+    check_int,
+    check_state,
+    check_tensor,
+)
 from .data.windows import fill_missing
 from .layers import ConvLSTM
 from .models.forecaster import OUTPUTS, Forecaster
@@ -68,7 +74,7 @@ def prepare(self:StreamingForecast,
     if self.model.training:
         raise arg_error(
             'model', 'in `eval` mode', 'one in training',
-            'say `model.eval()`, or give the stream a copy')
+            'call `model.eval()`, or pass a copy of the model')
     try:
         x = torch.as_tensor(frame)
     except (TypeError, ValueError, RuntimeError) as e:

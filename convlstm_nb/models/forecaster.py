@@ -104,7 +104,7 @@ class Forecaster(nn.Module):
         if residual and output != 'identity':
             raise arg_error(
                 'residual', f"False where `output={output!r}`, which makes no change",
-                True, "say `output='identity'`")
+                True, "pass `output='identity'`")
         if residual and out_channels > in_channels:
             most = (
                 f"at most {in_channels}, the channels of a frame, where `residual=True`"
@@ -257,7 +257,7 @@ def check_covariates(self:Forecaster, covariates, x, horizon):
                 'covariates', 'None, since the model was made without',
                 type(covariates).__name__, 'make one with `covariates=...`')
         return None,None
-    told = f"of a shape that expands to {want}, {T} known frames and {horizon} ahead"
+    told = f"of a shape that expands to {want}, {T} input and {horizon} forecast frames"
     if covariates is None: raise arg_error('covariates', told, None)
     check_like('covariates', covariates, self.frames.weight)
     got = tuple(covariates.shape)

@@ -358,7 +358,7 @@ def export_model(
     if path.exists() and not check_bool('force', force):
         raise arg_error(
             'path', 'a new file', f"{str(path)!r}, which exists",
-            'say `force=True` to replace it', FileExistsError)
+            'pass `force=True` to replace it', FileExistsError)
     if path.suffix=='.onnx': _need_onnx()
     f = _build_form(
         model, form, scaling=scaling, fill=fill, mask=check_bool('mask', mask))

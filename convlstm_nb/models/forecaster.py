@@ -106,9 +106,7 @@ class Forecaster(nn.Module):
                 'residual', f"False where `output={output!r}`, which makes no change",
                 True, "pass `output='identity'`")
         if residual and out_channels > in_channels:
-            most = (
-                f"at most {in_channels}, the channels of a frame, where `residual=True`"
-            )
+            most = f"at most {in_channels}, the channels of a frame with `residual=True`"
             raise arg_error('out_channels', most, out_channels)
         made = self.out_channels * self.patch_size**2
         self.frames = (
@@ -126,10 +124,7 @@ def start_still(self:Forecaster):
 
 # %% ../../nbs/10_models.forecaster.ipynb #c21
 @patch
-def patches(self:Forecaster,
-    x, # Frames, `(B,T,C,H,W)`
-    covariates=None, # `(B,T,covariates,H,W)`
-): # `(B,T,channels*patch_size²,h,w)`
+def patches(self:Forecaster, x, covariates=None): # -> `(B,T,C*patch_size²,h,w)`
     "Append covariates to the frames, and fold both into patches"
     if covariates is not None: x = torch.cat([x, covariates], 2)
     return to_patches(whole_patches(x, self.patch_size), self.patch_size)
@@ -154,11 +149,9 @@ class EncoderForecaster(Forecaster):
         hidden_channels=(128,64,64), # Channels of the state, layer by layer
         kernel_size=5, # Side of the input-to-state kernels
         *,
-        # Side of the state-to-state kernels; by default the same
-        hidden_kernel_size=None,
+        hidden_kernel_size=None, # Side of the state-to-state kernels; same by default
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
-        # Channels of a forecast frame; by default `in_channels`
-        out_channels:int|None=None,
+        out_channels:int|None=None, # Channels of a forecast frame; `in_channels` if None
         output:str='sigmoid', # Function for `predict`: `'sigmoid'` or `'identity'`
         # Read-out: a 1×1 convolution, `'linear'`, or two 3×3 convolutions, `'conv'`
         readout:str='linear',
@@ -311,8 +304,7 @@ class NextFrameForecaster(Forecaster):
         hidden_channels=(128,128,128,128), # Channels of the state, layer by layer
         kernel_size=5, # Side of the input-to-state kernels
         *,
-        # Side of the state-to-state kernels; by default the same
-        hidden_kernel_size=None,
+        hidden_kernel_size=None, # Side of the state-to-state kernels; same by default
         patch_size:int=4, # Side of the patches that are folded into channels, in pixels
         output:str='sigmoid', # Function for `predict`: `'sigmoid'` or `'identity'`
         # Read-out: a 1×1 convolution, `'linear'`, or two 3×3 convolutions, `'conv'`

@@ -178,8 +178,7 @@ class EncoderForecaster(Forecaster):
 def forward(self:EncoderForecaster,
     x, # Input frames, `(B,T,in_channels,H,W)`
     horizon:int=10, # Number of frames to forecast
-    # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
-    # `(covariates,H,W)`
+    # Of all frames, `(B,T+horizon,covariates,H,W)`, or a map `(covariates,H,W)`
     covariates=None,
 ): # Input of the loss, `(B,horizon,out_channels,H,W)`
     "Read `x`, then forecast `horizon` frames"
@@ -334,8 +333,7 @@ def forward(self:NextFrameForecaster,
     feed=None,
     # Return the forecasts of the input frames too, from the second on?
     from_start:bool=False,
-    # Of all `T+horizon` frames, `(B,T+horizon,covariates,H,W)`, or a map
-    # `(covariates,H,W)`
+    # Of all frames, `(B,T+horizon,covariates,H,W)`, or a map `(covariates,H,W)`
     covariates=None,
 ): # Input of the loss, `(B,horizon,in_channels,H,W)`
     "Read `x`, then feed each forecast back"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PADDING_MODES', 'CONV', 'GROUPS', 'lstm_gates', 'same_padding', 'same_conv', 'check_room', 'ConvLSTMCell']
 
-# %% ../nbs/02_cell.ipynb #c3
+# %% ../nbs/02_cell.ipynb #c6
 import math
 import torch
 import torch.nn.functional as F
@@ -22,14 +22,14 @@ from convlstm_nb.checks import (
     per_axis,
 )
 
-# %% ../nbs/02_cell.ipynb #c7
+# %% ../nbs/02_cell.ipynb #c10
 def lstm_gates(
     z, # Pre-activations `i,f,g,o`, stacked on `dim`
     c, # Cell state $C_{t-1}$
     ci=None, cf=None, co=None, # Peephole weights, or None
-    drop=None, # Factor on what is added to the memory, or None
+    drop=None, # Factor on the update of the memory, or None
     dim:int=1, # Axis on which the gates are stacked
-    return_gates:bool=False, # Return the opened gates, too?
+    return_gates:bool=False, # Return the activated gates too?
 ): # New `(h,c)`; with `return_gates` also a dict of `i`, `f`, `g` and `o`
     "Apply the LSTM update to `z` and `c` (Shi et al. 2015, Eq. 3)"
     i,f,g,o = z.chunk(4, dim)
@@ -41,20 +41,20 @@ def lstm_gates(
     h = o*c.tanh()
     return (h, c, dict(i=i, f=f, g=g, o=o)) if return_gates else (h, c)
 
-# %% ../nbs/02_cell.ipynb #c13
+# %% ../nbs/02_cell.ipynb #c16
 PADDING_MODES = 'zeros','reflect','replicate','circular'
 CONV = {1:F.conv1d, 2:F.conv2d, 3:F.conv3d}
 
 def same_padding(
-    kernel_size:tuple, # One side for each axis
+    kernel_size:tuple, # Side of the kernel on each axis
     dilation:tuple, # One for each axis
 )->tuple: # `(before,after)` for each axis
-    """Return the padding that keeps the size; where it is odd, the extra pixel goes to
-    the end, as `padding='same'` does"""
+    """Return the padding that keeps the size of the image; an extra pixel goes to the
+    end, as with `padding='same'`"""
     total = [d*(k-1) for k,d in zip(kernel_size, dilation)]
     return tuple((n//2, n-n//2) for n in total)
 
-# %% ../nbs/02_cell.ipynb #c13s1
+# %% ../nbs/02_cell.ipynb #c17
 def same_conv(
     x, # `(B,in,*size)`
     weight, # `(out,in,*kernel)`
@@ -74,16 +74,16 @@ def same_conv(
     x = F.pad(x, flat, mode='constant' if padding_mode=='zeros' else padding_mode)
     return conv(x, weight, bias, dilation=dilation)
 
-# %% ../nbs/02_cell.ipynb #c13s2
+# %% ../nbs/02_cell.ipynb #c18
 def check_room(x, pads, mode):
-    "Check that an image is large enough to be padded from its inside"
+    "Check that an image is large enough for reflect or circular padding"
     least,size = tuple(max(p) + (mode=='reflect') for p in pads), tuple(x.shape[2:])
     if any(s < n for s, n in zip(size, least)):
         raise arg_error(
             'x', f"at least {least} pixels for `padding_mode='{mode}'`", size,
             'take a smaller kernel or another mode')
 
-# %% ../nbs/02_cell.ipynb #c19
+# %% ../nbs/02_cell.ipynb #c24
 class ConvLSTMCell(nn.Module):
     "One step of a ConvLSTM: `h,c = cell(x, (h,c))` (Shi et al. 2015, Eq. 3)"
     weight_hh:torch.Tensor
@@ -97,17 +97,21 @@ class ConvLSTMCell(nn.Module):
         hidden_channels:int, # Channels of the state
         kernel_size=3, # Side of the input-to-state kernel; tuple: one for each axis
         *,
-        hidden_kernel_size=None, # Of the state-to-state kernel, odd; by default the same
+        # Side of the state-to-state kernel, odd; same by default
+        hidden_kernel_size=None,
         spatial_dims:int=2, # Spatial axes of a frame: 1, 2 or 3
         bias:bool=True, # Add a bias to each gate?
-        peephole:str|None='channel', # One weight a `'channel'`, a pixel (`'full'`), or None
-        spatial_size=None, # Size of the image, which `peephole='full'` needs
-        dilation=1, # Of the input-to-state kernel
-        padding_mode:str='zeros', # Outside: 'zeros', 'reflect', 'replicate', 'circular'
-        norm:str|None=None, # `'layer'` or `'group'` of the gates, `'batch'` of the frame
+        # A weight per `'channel'` or pixel (`'full'`); or None
+        peephole:str|None='channel',
+        spatial_size=None, # Size of the image, required by `peephole='full'`
+        dilation=1, # Dilation of the input-to-state kernel
+        # `'zeros'`, `'reflect'`, `'replicate'` or `'circular'`
+        padding_mode:str='zeros',
+        # Of the gates, `'layer'` or `'group'`; of the frame, `'batch'`
+        norm:str|None=None,
         forget_bias:float=1.0, # Initial bias of the forget gate
-        device=None, # Of the parameters
-        dtype=None, # Of the parameters
+        device=None, # Device of the parameters
+        dtype=None, # Dtype of the parameters
     ):
         super().__init__()
         self.spatial_dims    = n = check_choice('spatial_dims', spatial_dims, [1,2,3])
@@ -123,11 +127,12 @@ class ConvLSTMCell(nn.Module):
         self.forget_bias     = _finite('forget_bias', forget_bias)
         self._add_parameters(check_bool('bias', bias), device, dtype)
 
-# %% ../nbs/02_cell.ipynb #c19p0
+# %% ../nbs/02_cell.ipynb #c25
 @patch
 def _add_parameters(self:ConvLSTMCell, bias, device, dtype):
-    "Make the parameters of the convolutions, the peepholes and the norm"
-    h,norm,peephole,in_channels = self.hidden_channels,self.norm,self.peephole,self.in_channels
+    "Create the parameters of the convolutions, the peepholes and the norm"
+    h,in_channels = self.hidden_channels,self.in_channels
+    norm,peephole = self.norm,self.peephole
     if not bias and self.forget_bias != 1:
         raise arg_error(
             'forget_bias', '1.0 where `bias=False`, since no gate has one',
@@ -149,22 +154,22 @@ def _add_parameters(self:ConvLSTMCell, bias, device, dtype):
         self.batch_norm = _BATCH_NORM[self.spatial_dims](in_channels, **kw)
     self.reset_parameters()
 
-# %% ../nbs/02_cell.ipynb #c19p1
+# %% ../nbs/02_cell.ipynb #c26
 @patch
 def forward(self:ConvLSTMCell,
     x, # Frame, `(B,in_channels,*size)`; None in a cell without input
     state=None, # `(h,c)`, each `(B,hidden_channels,*size)`; zeros if None
     *,
     drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
-    drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
+    drop_c=None, # Factor on the update of the memory, `(B,hidden_channels,1,1)`
     prepared:bool=False, # Has `prepare` normalised `x` already?
 ): # New `(h,c)`
-    "Advance one step"
+    "Advance the state by one frame"
     state = self.start(x, state)
     zx = self.read(x if prepared else self.prepare(x))
     return self.step(zx, state, drop_h, drop_c)
 
-# %% ../nbs/02_cell.ipynb #c20
+# %% ../nbs/02_cell.ipynb #c27
 GROUPS = {'layer':1, 'group':4}
 _BATCH_NORM = {1:nn.BatchNorm1d, 2:nn.BatchNorm2d, 3:nn.BatchNorm3d}
 
@@ -194,30 +199,30 @@ def _finite(name, value):
     if not math.isfinite(value): raise arg_error(name, 'finite', value)
     return float(value)
 
-# %% ../nbs/02_cell.ipynb #c22
+# %% ../nbs/02_cell.ipynb #c29
 @patch
 def prepare(self:ConvLSTMCell,
     x, # Frames, `(N,in_channels,*size)`, or None
-): # The same, normalised if the cell has a batch norm
+): # The frames, normalised if the cell has a batch norm
     "Normalise frames before they are read"
     return x if self.batch_norm is None else self.batch_norm(x)
 
-# %% ../nbs/02_cell.ipynb #c22s1
+# %% ../nbs/02_cell.ipynb #c30
 @patch
 def read(self:ConvLSTMCell,
     x, # `(B,in_channels,*size)`; None in a cell without input
 ): # $W_x * X_t$, `(B,4*hidden_channels,*size)`, or None
-    "Return the input's share of the gates"
+    "Compute the contribution of a frame to the gates"
     if x is not None:
         return same_conv(x, self.weight_ih, None, self.dilation, self.padding_mode)
 
-# %% ../nbs/02_cell.ipynb #c22s2
+# %% ../nbs/02_cell.ipynb #c31
 @patch
 def pre_activations(self:ConvLSTMCell,
-    zx, # What `read` returned
+    zx, # Result of `read`
     h, # Hidden state
 ): # `(B,4*hidden_channels,*size)`
-    "Return what the gates are made of, but for the peepholes"
+    "Compute the pre-activations of the gates, without the peepholes"
     normed = self.norm in GROUPS
     z = same_conv(
         h, self.weight_hh, None if normed else self.bias, None, self.padding_mode)
@@ -225,36 +230,36 @@ def pre_activations(self:ConvLSTMCell,
     if not normed: return z
     return F.group_norm(z, GROUPS[self.norm], self.norm_weight, self.bias)
 
-# %% ../nbs/02_cell.ipynb #c22s3
+# %% ../nbs/02_cell.ipynb #c32
 @patch
 def step(self:ConvLSTMCell,
-    zx, # What `read` returned
+    zx, # Result of `read`
     state, # `(h,c)`
-    # Factors on the state that the gates see and on what is written into the memory
+    # Factors on the hidden state that is read and on the update of the memory
     drop_h=None, drop_c=None,
 ): # New `(h,c)`
-    "Advance the state by one frame that has been read"
+    "Advance the state, given the result of `read`"
     h,c = state
     z = self.pre_activations(zx, h if drop_h is None else h*drop_h)
     return lstm_gates(z, c, self.weight_ci, self.weight_cf, self.weight_co, drop_c)
 
-# %% ../nbs/02_cell.ipynb #c24
+# %% ../nbs/02_cell.ipynb #c34
 @patch
 def zero_state(self:ConvLSTMCell,
-    batch_size:int, # Sequences
-    size:tuple, # Of the image
+    batch_size:int, # Number of sequences
+    size:tuple, # Size of the image
 )->tuple: # `(h,c)`
-    "Return the state before the first frame"
+    "Return the zero state before the first frame"
     shape = (batch_size, self.hidden_channels, *size)
     return self.weight_hh.new_zeros(shape),self.weight_hh.new_zeros(shape)
 
-# %% ../nbs/02_cell.ipynb #c24s1
+# %% ../nbs/02_cell.ipynb #c35
 @patch
 def start(self:ConvLSTMCell,
     x, # `(B,in_channels,*size)`, or None in a cell without input
     state=None, # `(h,c)` or None
 )->tuple: # `(h,c)`
-    "Return the state that the first step starts from, checked"
+    "Return the initial state: `state` after checks, or zeros"
     if self.in_channels:
         check_frames(x, 'BC', self.in_channels, self.spatial_dims, self.weight_hh)
         batch,size = x.shape[0],tuple(x.shape[2:])
@@ -275,10 +280,10 @@ def start(self:ConvLSTMCell,
     if state is None: return self.zero_state(batch, size)
     return check_state(state, (batch,self.hidden_channels,*size), self.weight_hh)
 
-# %% ../nbs/02_cell.ipynb #c24s1p0
+# %% ../nbs/02_cell.ipynb #c36
 @patch
 def check_size(self:ConvLSTMCell,
-    size:tuple, # Of the image
+    size:tuple, # Size of the image
 ):
     "Check that the peepholes fit images of `size`"
     if self.peephole == 'full' and size != self.spatial_size:
@@ -286,14 +291,14 @@ def check_size(self:ConvLSTMCell,
             'x', f"of the size {self.spatial_size} that `peephole='full'` was made for",
             size)
 
-# %% ../nbs/02_cell.ipynb #c26
+# %% ../nbs/02_cell.ipynb #c38
 @patch
 @torch.no_grad()
 def reset_parameters(self:ConvLSTMCell):
-    "Draw new initial values"
+    "Reset all parameters to initial values"
     if self.weight_ih is not None: nn.init.xavier_uniform_(self.weight_ih)
     for w in self.weight_hh.chunk(4): w.copy_(_orthogonal_like(w))
-    for p in (self.weight_ci, self.weight_cf, self.weight_co): 
+    for p in (self.weight_ci, self.weight_cf, self.weight_co):
         if p is not None: p.zero_()
     if self.bias is not None:
         self.bias.zero_()
@@ -301,16 +306,17 @@ def reset_parameters(self:ConvLSTMCell):
     if self.norm_weight is not None: self.norm_weight.fill_(1)
     if self.batch_norm is not None: self.batch_norm.reset_parameters()
 
-# %% ../nbs/02_cell.ipynb #c26s1
+# %% ../nbs/02_cell.ipynb #c39
 def _orthogonal_like(w):
+    "Draw an orthogonal matrix of the shape and dtype of `w`"
     if w.is_meta: return w
-    # the decomposition inside exists in float32 and float64 alone
+    # `nn.init.orthogonal_` works in float32 and float64 only
     exact = torch.promote_types(w.dtype, torch.float32)
     return nn.init.orthogonal_(torch.empty_like(w, dtype=exact))
 
 @patch
 def extra_repr(self:ConvLSTMCell):
-    "Say what `print` shows of the cell"
+    "Return the arguments that `print` shows"
     s = f"{self.in_channels}, {self.hidden_channels}, kernel_size={self.kernel_size}"
     if self.hidden_kernel_size != self.kernel_size:
         s += f", hidden_kernel_size={self.hidden_kernel_size}"

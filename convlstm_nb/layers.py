@@ -28,79 +28,26 @@ from .cell import ConvLSTMCell
 from .scan import scan
 
 # %% ../nbs/05_layers.ipynb #c9
-class _CarriedState:
-    "The last state of a stateful layer, kept between calls"
-    def __init__(self): self.value = None
-
-    def keep(self,
-        state:list, # One `(h,c)` for each layer
-    ):
-        "Keep a copy of `state` without its graph"
-        self.value = [(h.detach().clone(),c.detach().clone()) for h,c in state]
-
-    def get(self,
-        batch_size:int, # Sequences in the coming batch
-        size:tuple, # Of its images
-    )->list|None: # One `(h,c)` for each layer, or None if nothing is carried
-        "Return the state to start from, if it fits the coming batch"
-        if self.value is None: return None
-        had,_,*had_size = self.value[0][0].shape
-        if (had,*had_size) == (batch_size,*size):
-            return [tuple(map(_usable, s)) for s in self.value]
-        pixels = lambda size: 'x'.join(map(str, size))
-        raise ValueError(
-            f"the carried state is of {had} sequences of {pixels(had_size)} pixels, but "
-            f"`x` has {batch_size} of {pixels(size)}: call `reset()` where new sequences "
-            "begin, and let the last batch be as large as the others (`drop_last=True` "
-            "in a DataLoader)")
-
-    def apply(self,
-        fn, # Function of a tensor, `lambda t: t.to('cuda')` say
-    ):
-        "Apply `fn` to what is carried, as a module does to its parameters when it moves"
-        if self.value is not None: self.value = [(fn(h), fn(c)) for h,c in self.value]
-
-# %% ../nbs/05_layers.ipynb #c9p0
-@patch
-def reset(self:_CarriedState,
-    rows=None, # Which sequences of the batch, bool `(B,)`; all if None
-):
-    "Forget what is carried, for all sequences or for some"
-    if self.value is None or rows is None: self.value = None; return
-    rows,n = torch.as_tensor(rows),len(self.value[0][0])
-    if rows.dtype != torch.bool:
-        raise arg_error(
-            'rows', 'bools, one for each sequence', rows.dtype, error=TypeError)
-    if rows.shape != (n,):
-        raise arg_error(
-            'rows', f"one bool for each of {n} sequences", f"shape {tuple(rows.shape)}")
-    def clear(t):
-        return t.masked_fill(rows.to(t.device).view(-1, *[1]*(t.dim()-1)), 0)
-    self.value = [(clear(h), clear(c)) for h,c in self.value]
-
-# %% ../nbs/05_layers.ipynb #c10
-def _usable(t): # in training, if it comes from inference mode
-    return t.clone() if t.is_inference() and not torch.is_inference_mode_enabled() else t
-
-# %% ../nbs/05_layers.ipynb #c21
 class ConvLSTM(nn.Module):
-    "Stacked ConvLSTM over a sequence of images (Shi et al. 2015)"
+    "Apply a stacked ConvLSTM to a sequence of images (Shi et al. 2015)"
     spatial_dims:int
     directions:int
     @delegates(ConvLSTMCell)
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a network without input
-        hidden_channels, # Channels of the state: a number, or a list, one for each layer
+        # Channels of the state: a number, or a list, one for each layer
+        hidden_channels,
         kernel_size=3, # Side of the input kernel; tuple: each axis, list: each layer
-        num_layers:int=1, # Layers; a list of `hidden_channels` says it too
+        num_layers:int=1, # Number of layers; implied by a list of `hidden_channels`
         *,
         batch_first:bool=True, # Is the sequence `(B,T,C,H,W)`, or `(T,B,C,H,W)`?
         bidirectional:bool=False, # Run in both directions of time?
-        dropout:float=0.0, # Probability to drop a channel between layers
-        recurrent_dropout:float=0.0, # Probability to drop a channel of the state
-        # Save memory in training: keep the state every so many frames, recompute the rest
+        dropout:float=0.0, # Probability of dropping a channel between layers
+        recurrent_dropout:float=0.0, # Probability of dropping a channel of the state
+        # Save memory in training: store the state every so many frames, recompute the
+        # rest
         checkpoint_every:int|None=None,
-        stateful:bool=False, # Start each call from the last state of the call before?
+        stateful:bool=False, # Start each call from the last state of the previous call?
         **kwargs
     ):
         super().__init__()
@@ -111,7 +58,8 @@ class ConvLSTM(nn.Module):
         self.batch_first     = check_bool('batch_first', batch_first)
         self.bidirectional   = check_bool('bidirectional', bidirectional)
         self.dropout         = check_probability('dropout', dropout)
-        self.recurrent_dropout = check_probability('recurrent_dropout', recurrent_dropout)
+        self.recurrent_dropout = check_probability(
+            'recurrent_dropout', recurrent_dropout)
         if checkpoint_every is not None: check_int('checkpoint_every', checkpoint_every)
         self.checkpoint_every = checkpoint_every
         self.stateful        = check_bool('stateful', stateful)
@@ -123,7 +71,7 @@ class ConvLSTM(nn.Module):
         self._add_cells(dict(kwargs, kernel_size=kernel_size))
         self.carried = _CarriedState()
 
-# %% ../nbs/05_layers.ipynb #c21p0
+# %% ../nbs/05_layers.ipynb #c10
 _ONE_WAY = 'False when `bidirectional=True`: the future is not known yet'
 
 def _hidden_channels(hidden_channels, num_layers):
@@ -152,18 +100,18 @@ def _add_cells(self:ConvLSTM, options):
     self.reverse_cells = nn.ModuleList(map(cell, range(n*self.bidirectional)))
     self.spatial_dims = cells[0].spatial_dims
 
-# %% ../nbs/05_layers.ipynb #c21p1
+# %% ../nbs/05_layers.ipynb #c11
 @patch
 def forward(self:ConvLSTM,
-    x, # Sequence, `(B,T,in_channels,*size)`; None where `in_channels=0`
+    x, # Sequence, `(B,T,in_channels,*size)`; None if `in_channels=0`
     state:list|None=None, # One `(h,c)` for each layer (and direction); zeros if None
     *,
-    steps:int|None=None, # How many steps, where `x` is None
+    steps:int|None=None, # Number of steps if `x` is None
     # Length of each sequence, a list or CPU tensor `(B,)`; all of `T` if None
     lengths=None,
     return_all_layers:bool=False, # Return the outputs of all layers, as a list?
 ): # Output `(B,T,hidden_channels,*size)`, and the state, a list of `(h,c)`
-    "Run over `x`"
+    "Run over the sequence `x`"
     check_bool('return_all_layers', return_all_layers)
     if x is not None: x = self.check_sequence(x)
     batch,size = self.like(x, state)
@@ -182,11 +130,11 @@ def forward(self:ConvLSTM,
     if not self.batch_first: outputs = [o.transpose(0,1) for o in outputs]
     return (outputs if return_all_layers else outputs[-1]), last
 
-# %% ../nbs/05_layers.ipynb #c22
+# %% ../nbs/05_layers.ipynb #c12
 def check_options(
-    options:dict, # Keywords beyond those of the layer itself
+    options:dict, # Keyword arguments meant for the cells
 ):
-    "Check that each is an option of a cell"
+    "Check that each keyword is an option of a cell"
     known = signature(ConvLSTM).parameters
     for k in options.keys() - known.keys():
         near = get_close_matches(k, known, 1)
@@ -194,20 +142,20 @@ def check_options(
         raise arg_error(
             k, 'an argument of ConvLSTM', 'an unexpected keyword', hint, TypeError)
 
-# %% ../nbs/05_layers.ipynb #c22s1
+# %% ../nbs/05_layers.ipynb #c13
 @patch(as_prop=True)
 def directions(self:ConvLSTM):
-    "Return 1, or 2 when bidirectional"
+    "Return the number of directions: 1, or 2 if bidirectional"
     return 2 if self.bidirectional else 1
 
-# %% ../nbs/05_layers.ipynb #c22s2
+# %% ../nbs/05_layers.ipynb #c14
 @patch
-def at(self:ConvLSTM, l): 
+def at(self:ConvLSTM, l):
     "Return the cells of layer `l`, one for each direction"
     cells = [self.cells[l]]
     return [*cells,self.reverse_cells[l]] if self.bidirectional else cells
 
-# %% ../nbs/05_layers.ipynb #c22s3
+# %% ../nbs/05_layers.ipynb #c15
 @patch
 def run_cell(self:ConvLSTM, cell, x, state, steps, valid, reverse):
     "Run one cell over time, with recurrent dropout"
@@ -218,22 +166,80 @@ def run_cell(self:ConvLSTM, cell, x, state, steps, valid, reverse):
         cell, x, state, steps=steps, valid=valid, reverse=reverse,
         checkpoint_every=self.checkpoint_every, **drop)
 
-# %% ../nbs/05_layers.ipynb #c22s4
+# %% ../nbs/05_layers.ipynb #c16
 @patch
 def drop_channels(self:ConvLSTM, x):
     "Drop whole channels of a sequence, the same ones in every frame"
     if not (self.dropout and self.training): return x
     return x*channel_mask(x[:,0], self.dropout)[:,None]
 
-# %% ../nbs/05_layers.ipynb #c22s5
+# %% ../nbs/05_layers.ipynb #c17
 def channel_mask(
     like:torch.Tensor, # `(B,C,*size)`
-    p:float, # Probability to drop a channel
+    p:float, # Probability of dropping a channel
 )->torch.Tensor: # `(B,C,1,1)`: 0, or 1/(1-p)
-    "Draw which channels to keep"
+    "Draw a mask of the channels to keep, scaled as `F.dropout` scales"
     return F.dropout(like.new_ones(*like.shape[:2], *[1]*(like.dim()-2)), p)
 
-# %% ../nbs/05_layers.ipynb #c24
+# %% ../nbs/05_layers.ipynb #c18
+class _CarriedState:
+    "Hold the last state of a stateful layer between calls"
+    def __init__(self): self.value = None
+
+    def keep(self,
+        state:list, # One `(h,c)` for each layer
+    ):
+        "Keep a copy of `state` without its graph"
+        self.value = [(h.detach().clone(),c.detach().clone()) for h,c in state]
+
+    def get(self,
+        batch_size:int, # Sequences in the coming batch
+        size:tuple, # Size of its images
+    )->list|None: # One `(h,c)` for each layer, or None if nothing is carried
+        "Return the state to start from, if it fits the coming batch"
+        if self.value is None: return None
+        had,_,*had_size = self.value[0][0].shape
+        if (had,*had_size) == (batch_size,*size):
+            return [tuple(map(_usable, s)) for s in self.value]
+        pixels = lambda size: 'x'.join(map(str, size))
+        raise ValueError(
+            f"the carried state is of {had} sequences of {pixels(had_size)} pixels, "
+            "but " f"`x` has {batch_size} of {pixels(size)}: call `reset()` where new "
+            "sequences "
+            "begin, and let the last batch be as large as the others (`drop_last=True` "
+            "in a DataLoader)")
+
+    def apply(self,
+        fn, # Function of a tensor, such as `lambda t: t.to('cuda')`
+    ):
+        "Apply `fn` to the carried tensors, as `nn.Module` does to its parameters"
+        if self.value is not None: self.value = [(fn(h), fn(c)) for h,c in self.value]
+
+# %% ../nbs/05_layers.ipynb #c19
+@patch
+def reset(self:_CarriedState,
+    rows=None, # Which sequences of the batch, bool `(B,)`; all if None
+):
+    "Forget the carried state, for all sequences or for some"
+    if self.value is None or rows is None: self.value = None; return
+    rows,n = torch.as_tensor(rows),len(self.value[0][0])
+    if rows.dtype != torch.bool:
+        raise arg_error(
+            'rows', 'bools, one for each sequence', rows.dtype, error=TypeError)
+    if rows.shape != (n,):
+        raise arg_error(
+            'rows', f"one bool for each of {n} sequences", f"shape {tuple(rows.shape)}")
+    def clear(t):
+        return t.masked_fill(rows.to(t.device).view(-1, *[1]*(t.dim()-1)), 0)
+    self.value = [(clear(h), clear(c)) for h,c in self.value]
+
+# %% ../nbs/05_layers.ipynb #c20
+def _usable(t):
+    "Clone an inference tensor, so that training can use it"
+    return (
+        t.clone() if t.is_inference() and not torch.is_inference_mode_enabled() else t)
+
+# %% ../nbs/05_layers.ipynb #c22
 @patch
 def check_sequence(self:ConvLSTM, x):
     "Check `x` and bring it to `(B,T,C,*size)`"
@@ -243,10 +249,10 @@ def check_sequence(self:ConvLSTM, x):
     check_frames(x, lead, self.in_channels, self.spatial_dims, self.cells[0].weight_hh)
     return x if self.batch_first else x.transpose(0,1)
 
-# %% ../nbs/05_layers.ipynb #c24s1
+# %% ../nbs/05_layers.ipynb #c23
 @patch
 def like(self:ConvLSTM, x, state):
-    "Return batch size and image size, of the input or of the state"
+    "Return the batch size and the image size of the input, or else of the state"
     if x is not None: return x.shape[0],tuple(x.shape[3:])
     if self.in_channels:
         raise arg_error(
@@ -261,7 +267,7 @@ def like(self:ConvLSTM, x, state):
         'state[0]: h')
     return h.shape[0],tuple(h.shape[2:])
 
-# %% ../nbs/05_layers.ipynb #c24s2
+# %% ../nbs/05_layers.ipynb #c24
 @patch
 def check_steps(self:ConvLSTM, x, steps, batch, lengths):
     "Return how many steps to run, and which frames of each sequence are real"
@@ -276,7 +282,7 @@ def check_steps(self:ConvLSTM, x, steps, batch, lengths):
     valid = torch.arange(steps, device='cpu')[None].lt(lengths[:,None])
     return steps,valid.to(self.cells[0].weight_hh.device)
 
-# %% ../nbs/05_layers.ipynb #c24s3
+# %% ../nbs/05_layers.ipynb #c25
 @patch
 def start(self:ConvLSTM, state, batch, size):
     "Return the state of every layer before the first step: given, carried or zero"
@@ -290,9 +296,9 @@ def start(self:ConvLSTM, state, batch, size):
             s, (batch,cell.hidden_channels,*size), cell.weight_hh, f"state[{i}]")
         for i,(s,cell) in enumerate(zip(state, cells))]
 
-# %% ../nbs/05_layers.ipynb #c24s4
+# %% ../nbs/05_layers.ipynb #c26
 def _check_state_list(
-    state, # What came
+    state, # Value of the argument
     n:int, # Layers times directions
 )->list:
     "Check that `state` is a list of `n` pairs"
@@ -308,11 +314,11 @@ def _check_state_list(
         raise arg_error('state', want, got, error=TypeError)
     return list(state)
 
-# %% ../nbs/05_layers.ipynb #c24s4p0
+# %% ../nbs/05_layers.ipynb #c27
 def check_lengths(
     lengths, # List or CPU tensor of whole numbers, `(B,)`
-    batch:int, # Sequences
-    steps:int, # Frames of the longest
+    batch:int, # Number of sequences
+    steps:int, # Frames of the longest sequence
 )->torch.Tensor: # `(B,)`
     "Check that each length is from 1 to `steps`"
     lengths = _as_lengths(lengths)
@@ -324,14 +330,14 @@ def check_lengths(
         raise arg_error(
             'lengths', f"of shape ({batch},), one for each sequence",
             f"shape {tuple(lengths.shape)}")
-    if torch.compiler.is_compiling(): return lengths # values are not known in a trace
+    if torch.compiler.is_compiling(): return lengths # a trace has no values
     if batch and not 1 <= lengths.min() <= lengths.max() <= steps:
         raise arg_error(
             'lengths', f"from 1 to {steps}, the frames of `x`", lengths.tolist())
     return lengths
 
 def _as_lengths(lengths):
-    "Read whole numbers as a tensor"
+    "Convert integers to a tensor"
     if not isinstance(lengths, torch.Tensor):
         odd = isinstance(lengths, (str,set,dict)) or not hasattr(lengths, '__iter__')
         if odd:
@@ -344,7 +350,7 @@ def _as_lengths(lengths):
         raise arg_error('lengths', 'whole numbers', kind, error=TypeError)
     return lengths
 
-# %% ../nbs/05_layers.ipynb #c58
+# %% ../nbs/05_layers.ipynb #c62
 @patch
 def reset(self:ConvLSTM,
     rows=None, # Which sequences of the batch, bool `(B,)`; all if None
@@ -355,19 +361,19 @@ def reset(self:ConvLSTM,
 @patch
 def _apply(self:ConvLSTM, fn, *args, **kwargs):
     nn.Module._apply(self, fn, *args, **kwargs)
-    self.carried.apply(fn) # what is carried moves with the parameters
+    self.carried.apply(fn) # the carried state moves with the parameters
     return self
 
-# %% ../nbs/05_layers.ipynb #c67
+# %% ../nbs/05_layers.ipynb #c83
 @patch
 def unroll(self:ConvLSTM,
     x, # One frame, `(B,in_channels,*size)`
-    steps:int, # How often to feed it
+    steps:int, # Number of steps
     # Which outputs to return, counted from 0; all if None
     keep:list|None=None,
     state:list|None=None, # One `(h,c)` for each layer; zeros if None
 ): # Output `(B,len(keep),hidden_channels,*size)`, and the state
-    "Feed one frame at every one of `steps`"
+    "Feed the same frame at each of `steps` steps"
     if not self.in_channels:
         raise arg_error(
             'in_channels', 'at least 1 to feed a frame', 0,
@@ -379,7 +385,7 @@ def unroll(self:ConvLSTM,
     return out.index_select(dim, torch.tensor(keep, device=out.device)), state
 
 def _check_keep(keep, steps):
-    "Check the steps whose outputs are wanted"
+    "Check the list of steps whose outputs to return"
     if keep is None: return list(range(steps))
     if not isinstance(keep, (list,tuple,range)):
         raise arg_error('keep', 'a list of steps', repr(keep), error=TypeError)

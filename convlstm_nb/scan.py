@@ -27,16 +27,17 @@ from .kernels import choose_gates
 # %% ../nbs/04_scan.ipynb #c11
 def _scan_loop(
     cell:ConvLSTMCell, # The cell
-    x, # Frames, prepared, `(B,T,in_channels,*size)`; None in a cell without input
+    x, # Prepared frames, `(B,T,in_channels,*size)`; None in a cell without input
     state, # `(h,c)` before the first step
     parts:list, # Steps, as a list of ranges
-    valid=None, # Which frames are real, bool `(B,T)`; None for all
+    valid=None, # Mask of real frames, bool `(B,T)`; None for all
     drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
-    drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
-): # The hidden state after every step, `(B,T,hidden_channels,*size)`, and the last `(h,c)`
+    drop_c=None, # Factor on the update of the memory, `(B,hidden_channels,1,1)`
+): # Hidden states, `(B,T,hidden_channels,*size)`, and the last `(h,c)`
     "Run `cell` frame by frame"
     custom = _is_custom(cell)
-    options = {k:d for k,d in dict(drop_h=drop_h, drop_c=drop_c).items() if d is not None}
+    options = {
+        k: d for k, d in dict(drop_h=drop_h, drop_c=drop_c).items() if d is not None}
     if custom and cell.batch_norm is not None and _is_own(cell, 'forward'):
         options['prepared'] = True
     def step(frame, state):
@@ -60,22 +61,23 @@ def _scan_loop(
 def _keep_valid(
     new, # `(h,c)` after the step
     old, # `(h,c)` before it
-    valid, # Which sequences still run, bool `(B,)`
+    valid, # Mask of sequences that have not ended, bool `(B,)`
 ): # `(h,c)`
-    "Let sequences that have ended keep their state"
+    "Keep the state of sequences that have ended"
     valid = valid.view(-1, *[1]*(new[0].dim()-1))
     return tuple(torch.where(valid, n, o) for n,o in zip(new, old))
 
-def _over(valid, x): # (B,T) -> broadcast to (B,T,C,*size)
+def _over(valid, x): # (B,T) -> (B,T,1,…)
+    "Add axes to a mask, to broadcast it over `x`"
     return valid.view(*valid.shape, *[1]*(x.dim()-2))
 
 # %% ../nbs/04_scan.ipynb #c13
 def _prepare_frames(
     cell:ConvLSTMCell, # The cell
     x, # `(B,T,in_channels,*size)`
-    valid=None, # Which frames are real, bool `(B,T)`; None for all
+    valid=None, # Mask of real frames, bool `(B,T)`; None for all
 ): # The same shape
-    "Normalise all frames at once, real ones only, and blank the others"
+    "Normalise all real frames at once, and set the others to zero"
     if valid is not None: x = x.masked_fill(~_over(valid, x), 0)
     if cell.batch_norm is None or not _is_own(cell, 'forward'): return x
     if valid is None or not cell.batch_norm.training:
@@ -87,22 +89,24 @@ def _prepare_frames(
 _METHODS = 'forward','prepare','read','pre_activations','step'
 _HOOKS = '_forward_pre_hooks','_forward_hooks','_backward_pre_hooks','_backward_hooks'
 
-def _is_own(cell, method): # neither a subclass nor the instance has another
+def _is_own(cell, method):
+    "Tell whether neither a subclass nor the instance overrides a method"
     inherited = getattr(type(cell), method) is getattr(ConvLSTMCell, method)
     return inherited and method not in vars(cell)
 
 def _is_custom(
     cell:ConvLSTMCell, # The cell
 )->bool:
-    "Tell whether `cell` must be called for every frame, for its hooks or methods"
+    "Tell whether hooks or overridden methods require a call for every frame"
     if not isinstance(cell, ConvLSTMCell): return False
     everywhere = torch.nn.modules.module # hooks that act on every module
     hooked = any(getattr(cell, h) or getattr(everywhere, f'_global{h}') for h in _HOOKS)
     compiled = cell._compiled_call_impl is not None
     return hooked or compiled or not all(_is_own(cell, m) for m in _METHODS)
 
-# %% ../nbs/04_scan.ipynb #c33
-_N_TENSORS,_N_TRAINED = 14,11 # tensors among the arguments, and those that may need gradients
+# %% ../nbs/04_scan.ipynb #c22
+# Tensors among the arguments, and those that may need gradients
+_N_TENSORS,_N_TRAINED = 14,11
 
 @contextmanager
 def _as_is(t):
@@ -111,7 +115,7 @@ def _as_is(t):
     with torch.autocast(t.device.type, enabled=False), torch.cuda.device(device): yield
 
 def _run(args, keep):
-    "Return the outputs, the last state, and what the backward pass reads of each step"
+    "Return the outputs, the last state, and what the backward pass needs of each step"
     h = args[2]
     with _as_is(h):
         steps = _Steps(*args)
@@ -128,12 +132,13 @@ def _run_back(args, out, states, grads, needs):
     return [g.reshape(t.shape) if need and g is not None else None
             for g,t,need in zip(found, args, needs)]
 
-def _is_batched(grad): # by `vmap`, or for `is_grads_batched`
+def _is_batched(grad):
+    "Tell whether `vmap` or `is_grads_batched` has batched a gradient"
     return grad is not None and 'Batched' in str(torch._C._dispatch_keys(grad))
 
-# %% ../nbs/04_scan.ipynb #c33p0
+# %% ../nbs/04_scan.ipynb #c23
 class _Scan(torch.autograd.Function):
-    "A scan with a backward pass of its own"
+    "Run a scan with its own backward pass"
     @staticmethod
     def forward(ctx, *args):
         keep = any(ctx.needs_input_grad)
@@ -146,25 +151,28 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads):
-        tensors,(out,*states) = ctx.saved_tensors[:_N_TENSORS],ctx.saved_tensors[_N_TENSORS:]
+        tensors, (out, *states) = (
+            ctx.saved_tensors[:_N_TENSORS], ctx.saved_tensors[_N_TENSORS:])
         args,needs = (*tensors,*ctx.rest),ctx.needs_input_grad[:_N_TRAINED]
         if torch.is_grad_enabled() or any(map(_is_batched, grads)):
             found = _grads_of_loop(args, grads, needs)
         else: found = _run_back(args, out, states, grads, needs)
         return *found,*[None]*(len(args)-_N_TRAINED)
 
-# %% ../nbs/04_scan.ipynb #c34
+# %% ../nbs/04_scan.ipynb #c24
 def _grads_of_loop(args, grads, needs):
-    "Return the gradients that the loop has, with a graph if one is asked for"
+    "Compute the gradients by the loop, with a graph if needed"
     create,device = torch.is_grad_enabled(),args[2].device.type
     groups,padding_mode,steps,_,dtype,_ = args[_N_TENSORS:]
-    with torch.enable_grad(), torch.autocast(device, dtype, enabled=dtype!=args[2].dtype):
-        # one input may have been made from another, so each is taken by itself
+    lower = dtype != args[2].dtype
+    with torch.enable_grad(), torch.autocast(device, dtype, enabled=lower):
+        # a view of each, since one input may have been computed from another
         inputs = [None if t is None else t.view_as(t) for t in args[:_N_TRAINED]]
         x,zx,h,c,weight_hh,weight_ih,bias,norm_weight,ci,cf,co = inputs
         cell = _Borrowed(
-            weight_ih=weight_ih, weight_hh=weight_hh, bias=bias, norm_weight=norm_weight,
-            weight_ci=ci, weight_cf=cf, weight_co=co, padding_mode=padding_mode,
+            weight_ih=weight_ih, weight_hh=weight_hh, bias=bias,
+            norm_weight=norm_weight, weight_ci=ci, weight_cf=cf,
+            weight_co=co, padding_mode=padding_mode,
             norm={g:k for k,g in GROUPS.items()}.get(groups), dilation=(1,)*(h.dim()-2))
         frames = x if zx is None else zx
         out,last = _scan_loop(
@@ -172,16 +180,18 @@ def _grads_of_loop(args, grads, needs):
         rows  = out.to(dtype).transpose(0, 1).movedim(2, -1).flatten(2, -2)
         made,given = zip(*((m,g) for m,g in zip((rows,*last), grads) if g is not None))
         wanted = [t for t,need in zip(inputs, needs) if need]
-        got = torch.autograd.grad(made, wanted, given, create_graph=create, allow_unused=True)
+        got = torch.autograd.grad(
+            made, wanted, given, create_graph=create, allow_unused=True)
         got = iter(got)
     return [next(got) if need else None for need in needs]
 
 class _Borrowed(types.SimpleNamespace):
-    "What the loop asks of a cell, with the tensors of this call"
+    "Hold what the loop needs of a cell, with the tensors of this call"
     step,pre_activations = ConvLSTMCell.step,ConvLSTMCell.pre_activations
-    def read(self, x): return x if self.weight_ih is None else ConvLSTMCell.read(self, x)
+    def read(self, x):
+        return x if self.weight_ih is None else ConvLSTMCell.read(self, x)
 
-# %% ../nbs/04_scan.ipynb #c36
+# %% ../nbs/04_scan.ipynb #c26
 _SCHEMA = (
     'Tensor? x, Tensor? zx, Tensor h, Tensor c, Tensor weight_hh, Tensor? weight_ih, '
     'Tensor? bias, Tensor? norm_weight, Tensor? ci, Tensor? cf, Tensor? co, '
@@ -199,11 +209,13 @@ def _(*args):
     (B,n,*size),P = h.shape,h[0,0].numel()
     last = [t.new_empty(B, *size, n).movedim(-1, 1) for t in (h,c)]
     keep_all = keep and not every
-    cs   = [c.new_empty(B, P, n) for _ in range(steps if keep_all else len(_parts(steps, every)))]
-    kept = [h.new_empty(B, P, 4*n, dtype=dtype) for _ in range(steps if keep_all else 0)]
+    memories = steps if keep_all else len(_parts(steps, every))
+    results  = steps if keep_all else 0
+    cs   = [c.new_empty(B, P, n) for _ in range(memories)]
+    kept = [h.new_empty(B, P, 4*n, dtype=dtype) for _ in range(results)]
     return [h.new_empty(steps, B, P, n, dtype=dtype),*last,*cs,*kept]
 
-# %% ../nbs/04_scan.ipynb #c37
+# %% ../nbs/04_scan.ipynb #c27
 @torch.library.custom_op('convlstm_nb::scan_backward', mutates_args=(), schema=(
     f'({_SCHEMA}, Tensor out, Tensor[] states, Tensor? dout, Tensor? dh, Tensor? dc, '
     'bool[] needs) -> Tensor[]'))
@@ -224,17 +236,22 @@ def _setup(ctx, inputs, output):
     ctx.needs = [t is not None and t.requires_grad for t in inputs[:_N_TRAINED]]
 
 def _grad(ctx, grads):
-    args,(out,*states) = (*ctx.saved_tensors[:_N_TENSORS],*ctx.rest),ctx.saved_tensors[_N_TENSORS:]
-    got = iter(torch.ops.convlstm_nb.scan_backward(*args, out, states, *grads[:3], ctx.needs))
-    return *(next(got) if need else None for need in ctx.needs),*[None]*(len(args)+1-_N_TRAINED)
+    args, (out, *states) = (
+        (*ctx.saved_tensors[:_N_TENSORS], *ctx.rest), ctx.saved_tensors[_N_TENSORS:])
+    got = iter(
+        torch.ops.convlstm_nb.scan_backward(*args, out, states, *grads[:3], ctx.needs))
+    return *(next(got) if need else None for need in ctx.needs), *[None] * (
+        len(args) + 1 - _N_TRAINED)
 
 _scan_op.register_autograd(_grad, setup_context=_setup)
 
-# %% ../nbs/04_scan.ipynb #c38
-def _flops(x, zx, h, c, weight_hh, weight_ih, *args): # of one convolution a step
+# %% ../nbs/04_scan.ipynb #c28
+def _flops(x, zx, h, c, weight_hh, weight_ih, *args):
+    "Count the operations of one convolution per step"
     channels,size = weight_hh[1] + (weight_ih[1] if weight_ih else 0),h[2:]
-    weight = [weight_hh[0],channels,*weight_hh[2:]] # for the state and the frame beside it
-    return args[10]*conv_flop_count([h[0],channels,*size], weight, [h[0],weight_hh[0],*size])
+    weight = [weight_hh[0],channels,*weight_hh[2:]] # for state and frame
+    return args[10] * conv_flop_count(
+        [h[0], channels, *size], weight, [h[0], weight_hh[0], *size])
 
 @register_flop_formula(torch.ops.convlstm_nb.scan)
 def _(*args, **kwargs): return _flops(*args)
@@ -242,20 +259,20 @@ def _(*args, **kwargs): return _flops(*args)
 @register_flop_formula(torch.ops.convlstm_nb.scan_backward)
 def _(*args, **kwargs): return 2*_flops(*args) # for what was read, and for the weights
 
-# %% ../nbs/04_scan.ipynb #c40
+# %% ../nbs/04_scan.ipynb #c30
 def _scan_fast(
     cell:ConvLSTMCell, # The cell
-    x, # Frames, prepared, `(B,T,in_channels,*size)`; None in a cell without input
+    x, # Prepared frames, `(B,T,in_channels,*size)`; None in a cell without input
     state, # `(h,c)` before the first step
     steps, # Number of steps
-    every:int=0, # Steps between which the memory is kept; 0 to keep all
-    valid=None, # Which frames are real, bool `(B,T)`; None for all
+    every:int=0, # Steps between stored memories; 0 to store all
+    valid=None, # Mask of real frames, bool `(B,T)`; None for all
     drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
-    drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
-): # As `_scan_loop` returns
+    drop_c=None, # Factor on the update of the memory, `(B,hidden_channels,1,1)`
+): # As `_scan_loop`
     "Run `cell` at the speed of its convolutions"
     (h,c),compiling = state,torch.compiler.is_compiling()
-    if not compiling: # a subclass such as fastai's would be asked at every operator
+    if not compiling: # subclasses are slow: they intercept every operator
         x,h,c = (None if t is None else t.as_subclass(torch.Tensor) for t in (x,h,c))
     if cell.padding_mode in ('reflect','circular'):
         pads = same_padding(cell.hidden_kernel_size, (1,)*cell.spatial_dims)
@@ -277,38 +294,42 @@ def _scan_fast(
     else: out,h,c = _Scan.apply(*args)
     return _image(out, h.shape[2:]).transpose(0, 1),(h,c)
 
-# %% ../nbs/04_scan.ipynb #c40p0
-_form = None # what `scan_form` asks for
+# %% ../nbs/04_scan.ipynb #c31
+_form = None # set by `scan_form`
 
 def _operands(cell, x, h, c):
     "Return the tensors of a scan that may need gradients, in its order"
     same = cell.kernel_size==cell.hidden_kernel_size and set(cell.dilation)=={1}
     zx,weight_ih = None,cell.weight_ih if same else None
-    if x is not None and not same: # two convolutions read the frame and the state
+    if x is not None and not same: # frame and state need two convolutions
         x,zx = None,cell.read(x.flatten(0,1)).unflatten(0, x.shape[:2])
     return (
         x, zx, h, c, cell.weight_hh, weight_ih, cell.bias, cell.norm_weight,
         cell.weight_ci, cell.weight_cf, cell.weight_co)
 
 def _compute_dtype(w):
-    "Return the dtype in which autocast convolves with `w`, or that of `w`"
+    "Return the dtype of a convolution with `w`, with or without autocast"
     device = w.device.type
-    if w.dtype==torch.float64 or not torch.amp.is_autocast_available(device): return w.dtype
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else w.dtype
+    if w.dtype==torch.float64 or not torch.amp.is_autocast_available(device):
+        return w.dtype
+    lower = torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if lower else w.dtype
 
-# %% ../nbs/04_scan.ipynb #c40p1
-def _one_frame(h, w): # the fastest way; joining large weights takes longer than it gains
+# %% ../nbs/04_scan.ipynb #c32
+def _one_frame(h, w):
+    "Return the fastest way to run one frame; concatenating large weights is slow"
     return 'short' if h.is_cuda else 'loop' if w.numel() > h.numel() else 'long'
 
 def _one_step(x, zx, h, c, weight, weight_ih, bias, norm_weight, ci, cf, co,
               valid, drop_h, drop_c, groups, padding_mode, steps, every, dtype, form):
-    "Advance by one frame without gradients, in as few operators as it takes"
+    "Advance by one frame without gradients, in few operators"
     size,seen = h.shape[2:],h if drop_h is None else h*drop_h
     if x is not None:
         seen,weight = torch.cat([seen,x[:,0]], 1),torch.cat([weight,weight_ih], 1)
     make = choose_gates(c, 1, form)
     own  = bool(groups) or make.adds_bias
-    z = same_conv(_channels_last(seen), weight, None if own else bias, None, padding_mode)
+    z = same_conv(
+        _channels_last(seen), weight, None if own else bias, None, padding_mode)
     if zx is not None: z = z + zx[:,0]
     if valid is not None: valid = valid[...,None,None].contiguous()
     params = _gate_params(
@@ -320,21 +341,21 @@ def _one_step(x, zx, h, c, weight, weight_ih, bias, norm_weight, ci, cf, co,
     out,new_c = _image(out, size),_image(new_c, size)
     return out[:,None],(out.to(h.dtype, copy=True),new_c)
 
-# %% ../nbs/04_scan.ipynb #c41
+# %% ../nbs/04_scan.ipynb #c33
 def scan(
     cell:ConvLSTMCell, # The cell
     x, # Frames, `(B,T,in_channels,*size)`; None in a cell without input
     state, # `(h,c)` before the first step
     *,
-    steps:int|None=None, # Number of steps, where there is no input
-    valid=None, # Which frames are real, bool `(B,T)`; None for all
+    steps:int|None=None, # Number of steps, if there is no input
+    valid=None, # Mask of real frames, bool `(B,T)`; None for all
     reverse:bool=False, # Run from the last frame to the first?
     drop_h=None, # Factor on the hidden state that is read, `(B,hidden_channels,1,1)`
-    drop_c=None, # Factor on what is added to the memory, `(B,hidden_channels,1,1)`
-    # Keep the memory every so many steps, and compute the rest again; None to keep all
+    drop_c=None, # Factor on the update of the memory, `(B,hidden_channels,1,1)`
+    # Store the memory every so many steps, and recompute the rest; None to store all
     checkpoint_every:int|None=None,
 ): # Hidden states `(B,T,hidden_channels,*size)`, and the last `(h,c)`
-    "Run `cell` over time"
+    "Run `cell` over a sequence"
     if x is not None: x = _prepare_frames(cell, x, valid)
     steps = steps if x is None else x.shape[1]
     every = 0
@@ -344,20 +365,21 @@ def scan(
     frames,real = turn(x),turn(valid)
     if loop_reason(cell, x, state):
         parts = _parts(steps, every)
-        out,state = _scan_loop(cell, frames, state, parts, real, drop_h, drop_c)
+        out, state = _scan_loop(cell, frames, state, parts, real, drop_h, drop_c)
         out = out.to(_compute_dtype(cell.weight_hh))
-    else: out,state = _scan_fast(cell, frames, state, steps, every, real, drop_h, drop_c)
+    else:
+        out, state = _scan_fast(cell, frames, state, steps, every, real, drop_h, drop_c)
     out = turn(out)
     if valid is not None: out = torch.where(_over(valid, out), out, 0)
     return out,state
 
-# %% ../nbs/04_scan.ipynb #c43
+# %% ../nbs/04_scan.ipynb #c35
 def loop_reason(
     cell:ConvLSTMCell, # The cell
-    x=None, # Frames that it will run over
+    x=None, # Frames to run over
     state=(), # `(h,c)` before the first step
-)->str: # Empty where the fast form applies
-    "Say why `scan` takes the loop"
+)->str: # Empty if the fast form applies
+    "Explain why `scan` uses the loop"
     if _form=='loop': return "`scan_form('loop')` asks for it"
     if _is_custom(cell): return 'the cell has hooks or methods of its own'
     if torch.jit.is_tracing() or torch.compiler.is_exporting():
@@ -373,12 +395,12 @@ def loop_reason(
         return 'a tensor has operators of its own'
     return 'the batch is empty' if any(not len(t) for t in given) else ''
 
-# %% ../nbs/04_scan.ipynb #c46
+# %% ../nbs/04_scan.ipynb #c38
 @contextmanager
 def scan_form(
     form:str, # 'loop', 'eager', 'compiled' or 'triton'
 ):
-    "Run every scan within the block in one form"
+    "Use one form for every scan in a block"
     global _form
     check_choice('form', form, ['loop','eager','compiled','triton'])
     before,_form = _form,form

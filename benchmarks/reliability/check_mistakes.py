@@ -57,10 +57,10 @@ MISTAKES = [
     ('Triton backwards: the output gate\'s peephole learns from the old memory', '03_kernels', {
         'mask, di*old, df*old, do*new, HID)': 'mask, di*old, df*old, do*old, HID)', 'po += tl.sum(do*new, 0)': 'po += tl.sum(do*old, 0)'}),
     ('Triton backwards: the gradient of a finished sequence\'s memory is lost', '03_kernels', {
-        'dh, d, passed = tl.where(runs, dh, 0), tl.where(runs, d, 0), tl.where(runs, 0, d)': 'dh, d = tl.where(runs, dh, 0), tl.where(runs, d, 0)'}),
+        'passed = tl.where(runs, 0, d)': 'passed = tl.zeros_like(d)'}),
     ('Triton backwards: the gradient of a finished sequence\'s output is lost', '03_kernels', {'tl.store(hold + pixel, tl.where(runs, 0, dh), mask=mask)': 'tl.store(hold + pixel, 0*dh, mask=mask)'}),
     ('Triton backwards: frames past an end have gradients', '03_kernels', {
-        'dh, d, passed = tl.where(runs, dh, 0), tl.where(runs, d, 0), tl.where(runs, 0, d)': 'passed = tl.where(runs, 0, d)'}),
+        'dh, d = tl.where(runs, dh, 0), tl.where(runs, d, 0)': 'dh, d = dh, d'}),
     ('Triton backwards: the dropout of the state is forgotten', '03_kernels', {'if drop_h is not None: dh *= _at(drop_h + b*HID, k, k<HID, ACC)': 'pass'}),
     ('Triton backwards: the two sums that correct for the norm swapped', '03_kernels', {'- s1 - u*s2)': '- s2 - u*s1)'}),
     ('Triton backwards: a norm that counts its own mean and deviation as constants', '03_kernels', {'rstd*(_at(dz, to, mask, ACC) - s1 - u*s2)': 'rstd*_at(dz, to, mask, ACC)'}),
@@ -137,7 +137,7 @@ MISTAKES = [
     ('batched gradients that are not noticed', '04_scan', {' or any(map(_is_batched, grads))': ''}),
     ('forward-mode derivatives that are zero', '04_scan', {"    if forward_ad._current_level >= 0: return 'forward-mode derivatives are asked for'\n": ''}),
     ('transforms of `torch.func` that are not noticed', '04_scan', {"    if torch._C._are_functorch_transforms_active():\n        return 'a transform of `torch.func` is active'\n": ''}),
-    ('autocast that is not noticed', '04_scan', {'return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else w.dtype': 'return w.dtype'}),
+    ('autocast that is not noticed', '04_scan', {'return torch.get_autocast_dtype(device) if lower else w.dtype': 'return w.dtype'}),
     ('autocast that takes float64 for float32', '04_scan', {'if w.dtype==torch.float64 or not torch.amp': 'if not torch.amp'}),
     ('hooks that are ignored', '04_scan', {'return hooked or compiled or': 'return compiled or'}),
     ('hooks before the call that are ignored, such as the mask of pruning', '04_scan', {"_HOOKS = '_forward_pre_hooks','_forward_hooks'": "_HOOKS = '_forward_hooks'"}),

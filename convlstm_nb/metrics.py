@@ -45,7 +45,7 @@ def frame_mae(
 
 # %% ../nbs/21_metrics.ipynb #c17
 class Score:
-    "A score made of sums over the pixels that were seen"
+    "Define a score by sums over the valid pixels"
     def __init__(self,
         # Function `(pred,target)` to a list of maps to sum, or to None where the score
         # means nothing
@@ -108,7 +108,7 @@ SCORES = {
 def _double(t): return (t.cpu() if t.device.type=='mps' else t).double()
 
 class ForecastScores:
-    "Scores of a forecast at each lead time, added up over batches"
+    "Accumulate scores of a forecast at each lead time over batches"
     def __init__(self,
         scores:dict=None, # `{name: Score}`; the errors per frame of `SCORES` if None
     ):
@@ -143,7 +143,7 @@ def black(
     x,           # Known frames, `(B,T,C,H,W)`
     horizon:int, # Frames to forecast
 ): # `(B,horizon,C,H,W)`
-    "Forecast that there is nothing"
+    "Forecast black frames"
     return x.new_zeros(len(x), check_int('horizon', horizon), *x.shape[2:])
 
 # %% ../nbs/21_metrics.ipynb #c40
@@ -162,12 +162,12 @@ def persistence(
     x,           # Known frames, `(B,T,C,H,W)`
     horizon:int, # Frames to forecast
 ): # `(B,horizon,C,H,W)`
-    "Forecast that nothing moves: the last frame, again and again"
+    "Repeat the last frame"
     return last_seen(x)[:,None].expand(-1, check_int('horizon', horizon), *x.shape[2:])
 
 # %% ../nbs/21_metrics.ipynb #c44
 class PeriodicPersistence:
-    "Forecast what was one period ago, again and again"
+    "Repeat the frames of the last period"
     def __init__(self,
         period:int, # Frames, at most as many as are known
     ): self.period = check_int('period', period)
@@ -218,7 +218,7 @@ TRIVIAL = tuple(
 def trivial_forecasts(
     batches, # Training data, for the mean image: iterable of `(x,y)`
 )->dict: # `{name: fn(x, horizon)}`
-    "The forecasts that need no model and fit any data"
+    "Make the trivial baselines that work for any data"
     return dict(black=black, mean=MeanFrame.fit(batches), persistence=persistence)
 
 # %% ../nbs/21_metrics.ipynb #c54

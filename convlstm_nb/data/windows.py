@@ -20,7 +20,7 @@ def fill_missing(
     # Append for each channel one that is 1 where there is a value, and else 0?
     mask:bool=False,
 )->torch.Tensor:
-    "Make known frames fit for a model"
+    "Replace missing pixels of input frames, and append masks if asked"
     known = ~x.isnan()
     x = x.where(known, torch.as_tensor(fill, dtype=x.dtype))
     return torch.cat([x, known.to(x.dtype)], -3) if mask else x
@@ -48,13 +48,13 @@ class Windows(EpochDataset):
         step:int=1,           # Frames from one frame of a window to the next
         # `(rows, columns)` of a piece, drawn anew in every `epoch`; all of it if None
         crop:tuple|None=None,
-        scaling=None,         # From fit_scaling: applied to both parts
+        scaling=None,         # From fit_scaling; applied to both parts
         fill:float=0.,        # What takes the place of NaN in the known frames, scaled
         mask:bool=False,      # Append channels that say where there is a value?
         # Share that may be missing; None does not look, and so does not read it all
         max_missing:float|None=.5,
         seed:int=0,           # Of the crops
-        covariates=None,      # From fit_covariates: what is known ahead of all frames
+        covariates=None,      # From fit_covariates: known-future covariates of all frames
     ):
         super().__init__()
         self.records = _as_records(records)

@@ -132,7 +132,7 @@ def bounce(
     steps:int, # Frames
     room:float,# Where the walls are: at 0 and at `room`
 ): # Positions and velocities at each frame; `steps` is a new axis before the last
-    "Move points to and fro between two walls, without a loop"
+    "Move points back and forth between two walls, without a loop"
     t    = np.arange(steps)[:,None]
     ring = (start[...,None,:] + velocity[...,None,:]*t) % (2*room)
     back = ring > room
@@ -168,7 +168,7 @@ def resize_digits(
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c45
 class MovingMNIST(EpochDataset):
-    "Sequences of moving digits: `x,y = ds[i]` (Shi et al., section 4.1)"
+    "Generate sequences of moving digits: `x,y = ds[i]` (Shi et al., section 4.1)"
     def __init__(self,
         # 'train', 'valid' or 'test': each has its own digits and its own random numbers
         split:str='train',

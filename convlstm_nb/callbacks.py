@@ -129,7 +129,7 @@ def stream_dls(
 
 # %% ../nbs/41_callbacks.ipynb #c33
 class SingleProcess:
-    "A process that trains by itself"
+    "Stand in for a group of one process"
     rank,size = 0,1
     def __repr__(self): return 'SingleProcess()'
     def max(self, n): return n      # The largest of all processes' numbers
@@ -140,12 +140,12 @@ class SingleProcess:
 def peers(
     learn, # A Learner
 )->SingleProcess: # With a `rank` and a `size`
-    "The processes that train with this one"
+    "Return the group of processes that train together"
     return vars(learn).get('peers', SingleProcess())
 
 # %% ../nbs/41_callbacks.ipynb #c37
 def _parts(loss_func):
-    "The losses that a loss is the sum of, each with its weight"
+    "List the terms of a loss, each with its weight"
     if not isinstance(loss_func, LossSum): return [(1., loss_func)]
     return [
         (w*v, part) for w,l in zip(loss_func.weights, loss_func.losses)
@@ -224,7 +224,7 @@ def before_step(self:AccumulatePixels):
 
 @patch
 def _mean_count(self:AccumulatePixels):
-    "The pixels of all batches since the last step, averaged over processes"
+    "Count the pixels of all batches since the last step, averaged over processes"
     mine  = torch.stack([n.cpu() for n in self.counts]).tolist()
     n     = torch.tensor(sum(peers(self.learn).gather(mine), []))
     total = n.sum(0)
@@ -271,7 +271,7 @@ class TruncatedBPTT(Callback):
 def _as_float32(
     o, # Anything
 ):
-    "A tensor of 16 bits in float32, and all else as it is"
+    "Convert 16-bit tensors to float32, and keep all else"
     half = getattr(o, 'dtype', None) in (torch.float16, torch.bfloat16)
     return o.float() if half else o
 
@@ -295,7 +295,7 @@ def _learn_from(self:TruncatedBPTT, x, y):
 
 @patch
 def _share(self:TruncatedBPTT, pred, y, loss=None):
-    "The share of a piece in the loss of the batch, by the pixels of each part"
+    "Weight a piece in the loss of the batch, by the pixels of each part"
     losses = part_losses(self.loss_func, pred, y, loss)
     pixels = counted_pixels(self.loss_func, y).to(losses.dtype)
     return (losses*(pixels/self.pixels)).sum()
@@ -320,7 +320,7 @@ def _true_fraction(
     steps:int, # Batches until the end of the schedule
     decay:str='linear', # 'linear', 'exponential' or 'sigmoid'
 )->float: # From 1 to 0
-    "How often to feed the true frame"
+    "Compute the probability of feeding the true frame"
     check_choice('decay', decay, list(_DECAYS))
     check_int('step', step, 0)
     check_int('steps', steps)
@@ -397,7 +397,7 @@ class FreshSequences(Callback):
 def _autocast_forward(
     model, # Any module
 )->list: # Handles; `remove()` each to undo it
-    "From now on, run the forward pass of `model` under autocast to bfloat16"
+    "Run the forward pass of `model` under autocast to bfloat16 from now on"
     entered = []
     def enter(model, args):
         device = next(model.parameters()).device.type

@@ -39,7 +39,7 @@ def _to_json(
 def _from_json(
     o, # What `_to_json` made
 ):
-    "The inverse of `_to_json`"
+    "Restore what `_to_json` converted"
     if isinstance(o, list): return [_from_json(v) for v in o]
     if not isinstance(o, dict): return o
     return (
@@ -175,7 +175,7 @@ def pack(
     return tensors,dict(state=_pack(o, tensors))
 
 def _pack(o, tensors):
-    "The rest of `o`, once its tensors are in `tensors`"
+    "Return the rest of `o`, and put its tensors into `tensors`"
     def put(kind, t):
         name = str(len(tensors))
         tensors[name] = t.detach().as_subclass(torch.Tensor)

@@ -85,7 +85,7 @@ def _check_item(
     name:str, # What the message calls the dataset
     item, # One item of it
 ):
-    "Refuse what is no sequence to learn from"
+    "Raise an error for items that are not sequences"
     if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
         raise arg_error(
             name, 'a dataset of pairs (known,next)', f"items of {type(item).__name__}")
@@ -101,7 +101,7 @@ def _check_item(
 
 # %% ../nbs/40_dataloaders.ipynb #c16
 class _Items:
-    "Items of a dataset by their numbers, as fastai's `Interpretation` takes them"
+    "Index a dataset by several numbers, as fastai's `Interpretation` does"
     def __init__(self, ds): self.ds = ds
     @property
     def iloc(self): return self
@@ -114,7 +114,7 @@ def _batch_maker(ds):
         if '__getitem__' in vars(cls): return None
 
 class _SequenceDL(TfmdDL):
-    "A DataLoader of any dataset, of which fastai expects what its own datasets have"
+    "Load any dataset, with the attributes that fastai expects"
     @property
     def items(self): return _Items(self.dataset)
 
@@ -131,7 +131,7 @@ class _SequenceDL(TfmdDL):
             yield tuple(t.as_subclass(TensorFrames) for t in make(numbers, device))
 
 class _SequenceDataLoaders(DataLoaders):
-    "DataLoaders of any datasets, to test with and to export without them"
+    "Hold DataLoaders of any datasets, to test and to export"
     def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, process=True,
         **kwargs):
         "Make a DataLoader of items with targets, or of known frames alone"
@@ -141,7 +141,7 @@ class _SequenceDataLoaders(DataLoaders):
         return type(self)(*map(_empty, self.loaders), device=self.device)
 
 def _empty(dl):
-    "The same DataLoader without any data, or a function that may hold them"
+    "Copy a DataLoader without its data"
     tfms = {k: getattr(dl, k) for k in ('after_item', 'before_batch', 'after_batch')}
     opts = dict(bs=dl.bs, num_workers=0, device=dl.device, do_setup=False)
     new = type(dl)([], **opts, **tfms)

@@ -26,7 +26,7 @@ from .learner import ForecastMetric, SequenceLearner
 
 # %% ../nbs/46_distributed.ipynb #c8
 class _Processes(SingleProcess):
-    "The processes of one training, as one of them sees them"
+    "Communicate with the other processes of a training"
     def __init__(
         self,
         device,  # On which this process trains
@@ -48,7 +48,7 @@ class _Processes(SingleProcess):
 
     @contextmanager
     def plainly(self):
-        "Say in plain words that another process is gone"
+        "Raise a clear error if another process is gone"
         try: yield
         except BaseException as e:
             why = next((c for c in _causes(e) if _is_loss(c)), None)
@@ -64,13 +64,13 @@ _LOST = (
     'remote process exited')
 
 def _is_loss(e):
-    "Does the error say that another process is gone?"
+    "Check if the error means that another process is gone"
     return (
         isinstance(e, dist.DistError) or isinstance(e, RuntimeError)
         and any(s in str(e) for s in _LOST))
 
 def _causes(e):
-    "An exception, and those in whose handling it was raised"
+    "Yield an exception and its causes"
     while e is not None: yield e; e = e.__cause__ or e.__context__
 
 # %% ../nbs/46_distributed.ipynb #c11
@@ -101,7 +101,7 @@ def join(
 
 # %% ../nbs/46_distributed.ipynb #c18
 class _ShardedDL(TfmdDL):
-    "What is one process's of each batch of a DataLoader"
+    "Load the part of each batch that belongs to one process"
     def __init__(self,
         dl, # A fastai DataLoader
         peers, # The processes
@@ -144,7 +144,7 @@ def _copy_options(dl, new):
 # %% ../nbs/46_distributed.ipynb #c21
 @patch
 def get_idxs(self:_ShardedDL):
-    "The sequences of this process, in the order in which they come"
+    "Return the sequences of this process in order"
     idxs = list(self.dl.get_idxs())
     if self.streams: return idxs
     idxs  = self.peers.broadcast(idxs)
@@ -178,11 +178,11 @@ def _own_streams(
 
 # %% ../nbs/46_distributed.ipynb #c30
 def _adding(m):
-    "The object in a metric that adds up"
+    "Find the object in a metric that accumulates"
     return m.scores if isinstance(m, ForecastMetric) else m
 
 def _sums(m):
-    "What a metric has added up"
+    "Return the sums of a metric"
     if not isinstance(m, (ForecastMetric, AvgMetric, AvgLoss)):
         raise arg_error(
             'metrics',
@@ -223,7 +223,7 @@ class _ShareBatches(Callback):
             set_seed(torch.randint(2**31, (1,)).item() + self.processes.rank)
 
     def part(self, dl, train=False):
-        "The part of this process, the same object in every epoch"
+        "Return the part of this process, the same object in every epoch"
         if id(dl) not in self.parts:
             self.parts[id(dl)] = _ShardedDL(dl, self.processes, train)
         return self.parts[id(dl)]
@@ -258,7 +258,7 @@ class _ShareGradients(Callback):
         if self.training: self.learn.model = self.forward
 
     def forward(self, *xb):
-        "In place of the model, for one call"
+        "Replace the forward pass of the model for one call"
         self.learn.model = self.ddp.module
         return self.ddp(*xb)
 

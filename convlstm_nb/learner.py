@@ -66,7 +66,7 @@ def channels(
 
 # %% ../nbs/42_learner.ipynb #c15
 class _PixelLoss(AvgLoss):
-    "The loss of all batches as one: each part of it is weighed by the pixels it counts"
+    "Average the loss over batches, weighted by valid pixels"
     def reset(self): self.sums,self.count = {},0
     def accumulate(self, learn):
         losses = part_losses(learn.loss_func, learn.pred, learn.y, learn.loss).tolist()
@@ -83,7 +83,7 @@ class _PixelLoss(AvgLoss):
 
 # %% ../nbs/42_learner.ipynb #c16
 class _PixelMetric(AvgMetric):
-    "A mean over the pixels that were seen, of all batches as one"
+    "Average a metric over batches, weighted by valid pixels"
     def accumulate(self, learn):
         n = (~learn.y.isnan()).sum().item()
         self.total += self.func(learn.pred, *learn.yb).item()*n
@@ -147,14 +147,14 @@ def batches(self:SequenceLearner):
 
 # %% ../nbs/42_learner.ipynb #c26
 def _access(g):
-    "Functions that get and set the state of a generator of Python, NumPy or torch"
+    "Return functions that get and set the state of a random generator"
     if isinstance(g, random.Random):    return g.getstate,g.setstate
     if isinstance(g, torch.Generator):  return g.get_state,g.set_state
     bits = g.bit_generator
     return partial(getattr, bits, 'state'),partial(setattr, bits, 'state')
 
 def _generators(dls):
-    "Functions that get and set the state of each generator, by its name"
+    "Find functions that get and set the state of each generator, by name"
     found = dict(
         python=(random.getstate, random.setstate),
         numpy=(partial(np.random.get_state, legacy=False), np.random.set_state),
@@ -186,7 +186,7 @@ def set_generator_state(
     dls, # DataLoaders
     state:dict, # As from generator_state
 ):
-    "Give every generator its state back"
+    "Restore the state of every generator"
     for k,(_,put) in _generators(dls).items():
         if k in state: put(state[k])
 
@@ -203,7 +203,7 @@ def same_chance(
 
 # %% ../nbs/42_learner.ipynb #c32
 def _is_plain(v):
-    "Is it made of numbers, words and tensors alone?"
+    "Check if a value consists of numbers, strings and tensors"
     if isinstance(v, dict): return all(map(_is_plain, v.values()))
     if isinstance(v, (list, tuple, set)): return all(map(_is_plain, v))
     return v is None or isinstance(v, (bool, int, float, str, torch.Tensor, np.ndarray))
@@ -274,7 +274,7 @@ def convlstm_learner(
 def _frame_scores(
     loss_func, # A loss with an `activation` that makes frames
 )->list: # Metrics for a Learner
-    "The scores of the literature, of frames and of logits if there are any"
+    "Choose the usual scores, with cross-entropy for logits"
     frames = dict(activation=loss_func.activation)
     scores:list = [partial(frame_mse, **frames), partial(frame_mae, **frames)]
     if loss_func.output=='sigmoid': scores.append(sequence_cross_entropy)
@@ -285,7 +285,7 @@ def _forecaster_for(
     model=None, # A model that is ready, perhaps not of ours
     **kwargs, # Else arguments of EncoderForecaster
 ):
-    "A model for these data: the one that is ready, or one that starts from their mean"
+    "Check the given model, or build one that starts from the mean of the data"
     if model is None:
         model,mean = EncoderForecaster(**channels(dls) | kwargs),target_mean(dls)
         check_reach(model, mean, slack=0.)

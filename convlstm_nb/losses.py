@@ -46,7 +46,7 @@ def sequence_cross_entropy(
 
 # %% ../nbs/20_losses.ipynb #c23
 class FrameLoss(nn.Module):
-    """A loss between a forecast and its target, with the `output` function that turns
+    """Compare a forecast with its target, with the `output` function that turns
     the forecast into frames"""
     output = 'identity'
     def __init__(self,
@@ -99,7 +99,7 @@ def leads(self:FrameLoss, error):
 
 # %% ../nbs/20_losses.ipynb #c26
 def _leads(weights):
-    "Weights of the lead times, scaled to a mean of 1"
+    "Scale the weights of the lead times to a mean of 1"
     w = torch.as_tensor(weights, dtype=torch.float32)
     if w.dim() != 1 or not (w >= 0).all() or not 0 < w.sum() < torch.inf:
         raise arg_error(
@@ -115,7 +115,7 @@ class FrameBCE(FrameLoss):
 
 # %% ../nbs/20_losses.ipynb #c33
 class _OfFrames(FrameLoss):
-    "A loss of frames, made of logits or not"
+    "Compare frames, converted from logits if necessary"
     @delegates(FrameLoss)
     def __init__(self, reduction='mean', output='identity', **kwargs):
         super().__init__(reduction, **kwargs)
@@ -151,7 +151,7 @@ class FrameFocal(FrameLoss):
 
 # %% ../nbs/20_losses.ipynb #c42
 class BalancedWeight:
-    """How much a pixel counts, by the thresholds that its target reaches (Shi et al.
+    """Weight a pixel by the thresholds that its target reaches (Shi et al.
     2017, section 3.2)"""
     def __init__(self,
         thresholds=(2,5,10,30), # In physical units, ascending; mm/h here
@@ -172,7 +172,7 @@ class BalancedWeight:
         self.thresholds,self.weights,self.to_units = t,w,to_units
 
     def __call__(self, target): # What happened
-        "The weight of each pixel"
+        "Return the weight of each pixel"
         rain = target if self.to_units is None else self.to_units(target)
         step = torch.bucketize(rain.detach(), self.thresholds.to(rain), right=True)
         return self.weights.to(rain)[step]
@@ -216,7 +216,7 @@ def whole_windows(
     seen,       # bool, `(...,H,W)`
     window:int, # Side of the window
 ): # bool, `(...,H-window+1,W-window+1)`
-    "Where a window has seen all of its pixels"
+    "Find the windows without missing pixels"
     return (
         F.max_pool2d((~seen).flatten(0, -3).float(), window, stride=1).unflatten(
             0, seen.shape[:-2])
@@ -258,7 +258,7 @@ class FrameGDL(_OfFrames):
 
 # %% ../nbs/20_losses.ipynb #c61
 class LossSum(nn.Module):
-    "A weighted sum of losses of one output"
+    "Add up weighted losses of one output"
     def __init__(self,
         losses:list,       # Losses of this page
         weights:list=None, # One number for each; 1 by default

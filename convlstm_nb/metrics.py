@@ -72,7 +72,7 @@ class Score:
         sums,   # All that `count` returned, added up
         pixels, # Pixels of a frame
     )->list: # One value for each lead time; None where there is none
-        "The score at each lead time"
+        "Compute the score at each lead time"
         values = self.value(*sums)*(pixels if self.per_frame else 1)
         return [None if math.isnan(v) else v for v in values.tolist()]
 
@@ -132,7 +132,7 @@ class ForecastScores:
         self.sums = {n: new[n] + self.sums.get(n, 0) for n in self.scores}
 
     def compute(self)->dict: # `{'mse': [one value for each lead time], ...}`
-        "The scores of all sequences so far"
+        "Compute the scores of all sequences so far"
         if not self.count:
             raise ValueError("no scores yet: call `update` with a batch first")
         pixels = self.pixels/self.count
@@ -150,7 +150,7 @@ def black(
 def last_seen(
     x, # Known frames, `(B,T,C,H,W)`; NaN where a pixel is missing
 ): # `(B,C,H,W)`
-    "The last value of each pixel that was seen; without one, the sequence's mean"
+    "Return the last valid value of each pixel; without one, the sequence's mean"
     frame = x[:,-1]
     if not frame.isnan().any(): return frame
     for t in range(2, x.shape[1]+1): frame = torch.where(frame.isnan(), x[:,-t], frame)
@@ -259,14 +259,14 @@ _PERFECT = dict(corr=1, ssim=1, psnr=math.inf, csi=1, pod=1, hss=1, fss=1)
 def perfect(
     score:str, # Its name, `'csi_0.5'` say
 ): # 0, 1 or infinity
-    "The value of a perfect forecast"
+    "Return the score of a perfect forecast"
     return _PERFECT.get(score.split('_')[0], 0)
 
 # %% ../nbs/21_metrics.ipynb #c61
 def score_title(
     score:str, # Its name, `'csi_0.5'` say
 )->str:
-    "A score's name in words"
+    "Return the title of a score"
     kinds = [k for k in _SCORE_TITLES if f'{score}_'.startswith(f'{k}_')]
     kind  = max(kinds, key=len, default=score.split('_')[0])
     rest  = score[len(kind)+1:].replace('_', ', ')
@@ -295,7 +295,7 @@ def best_trivial(
     scores:dict,     # As from score_forecasts
     score:str='mse', # Which score to compare
 )->str: # Its name
-    "The trivial forecast with the best mean over the lead times"
+    "Find the trivial baseline with the best mean over the lead times"
     means = {n: _mean(scores, n, score) for n in TRIVIAL if score in scores.get(n,())}
     means = {n: m for n,m in means.items() if not math.isnan(m)}
     if not means:
@@ -309,7 +309,7 @@ def skill(
     name:str='model',   # Whose skill
     baseline:str=None,  # Over which forecast; the best trivial one if None
 )->float: # Percent; negative where the other forecast is better, NaN without a mean
-    "How far `name` has gone from a forecast without a model to a perfect one"
+    "Compute the skill of `name` over a baseline, in percent"
     base = _mean(scores, baseline or best_trivial(scores, score), score)
     return percent_gained(_mean(scores, name, score), base, perfect(score))
 
@@ -319,7 +319,7 @@ def percent_gained(
     base:float,    # The score to compare with
     best:float,    # The score of a perfect forecast
 )->float: # NaN where `base` is perfect
-    "How far `value` is on the way from `base` to `best`"
+    "Compute how much of the gap from `base` to `best` is closed, in percent"
     return 100*(value-base)/(best-base) if base!=best and best<math.inf else math.nan
 
 # %% ../nbs/21_metrics.ipynb #c69

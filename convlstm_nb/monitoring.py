@@ -108,14 +108,14 @@ def _batch_indices(
     i:int, # Number of the batch
     n:int, # Rows of the batch
 )->list|None: # Their indices in the dataset; None where the DataLoader does not tell
-    "Which items of the dataset a batch is made of"
+    "Find the indices of a batch in the dataset"
     idxs,bs = getattr(dl, '_DataLoader__idxs', None),getattr(dl, 'bs', None)
     return idxs[i*bs:i*bs+n] if isinstance(idxs, list) and bs else None
 
 def _finite_rows(
     ts, # Tensors, each `(B,...)`; others are passed over
 )->torch.Tensor|None: # bool `(B,)`; None without tensors
-    "Which rows of a batch have no NaN and no infinity"
+    "Find the rows of a batch without NaN and infinity"
     rows = [
         torch.isfinite(t).flatten(1).all(1) for t in ts
         if isinstance(t, torch.Tensor) and t.dim() > 1]
@@ -200,7 +200,7 @@ def _undo(self:SkipNonFinite):
 # %% ../nbs/41a_monitoring.ipynb #c29
 @patch
 def _anywhere(self:SkipNonFinite, here):
-    "Is a batch to be left out, by this process or by all?"
+    "Agree with all processes whether to skip a batch"
     return bool(peers(self.learn).max(here)) if self.training else here
 
 @patch
@@ -227,7 +227,7 @@ def _part(self:SkipNonFinite):
 # %% ../nbs/41a_monitoring.ipynb #c30
 @patch
 def _reason(self:SkipNonFinite, rows):
-    "What is wrong with a batch"
+    "Say what is wrong with a batch"
     if rows is None or rows.all():
         return (
             "its numbers are finite, its loss or gradient is not, as with too large a "
@@ -248,7 +248,7 @@ def after_train(self:SkipNonFinite):
 
 # %% ../nbs/41a_monitoring.ipynb #c49
 def _is_training(learn):
-    "Is this a fit, and neither a validation alone nor a search for a learning rate?"
+    "Check that this is a fit, neither validation alone nor `lr_find`"
     return getattr(learn, 'fitting', True) and not hasattr(learn, 'lr_finder')
 
 class History(Callback):
@@ -275,7 +275,7 @@ class History(Callback):
 
 # %% ../nbs/41a_monitoring.ipynb #c54
 def named(f):
-    "The name of a function, with what is fixed of a partial one"
+    "Name a function, with the fixed arguments of a partial one"
     if isinstance(f, partial): return f"{named(f.func)} {f.keywords}"
     return getattr(f, '__name__', type(f).__name__)
 
@@ -294,7 +294,7 @@ def _hyperparameters(
     learn, # A Learner in a fit
     more:dict|None=None, # What else to tell; nested dicts are flattened
 )->dict: # Names to numbers and strings
-    "What a training is made of"
+    "Collect the hyperparameters of a training"
     known = dict(
         epochs=learn.n_epoch, batch_size=learn.dls.bs, loss=named(learn.loss_func),
         optimizer=named(learn.opt_func), model=type(learn.model).__name__,

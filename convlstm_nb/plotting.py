@@ -63,7 +63,7 @@ def _forecast_parts(
 def _grey_limits(
     *observed, # Arrays of observed frames, or None
 ): # `(black,white)`
-    "The smallest and the largest observed value"
+    "Find the smallest and the largest observed value"
     values = np.concatenate(
         [o[np.isfinite(o)].ravel() for o in observed if o is not None])
     lo,hi  = (float(values.min()),float(values.max())) if len(values) else (0.,1.)
@@ -88,7 +88,7 @@ def figure_style():
 def _strip_gap(
     w:int, # Width of a frame
 )->int: # Columns
-    "How far apart two frames stand in a strip"
+    "Compute the gap between two frames of a strip"
     return max(1, w//16)
 
 def _frame_strip(

@@ -44,11 +44,11 @@ _REMEMBERED = {
     tracker.EarlyStoppingCallback: ('wait',), tracker.ReduceLROnPlateau: ('wait',)}
 
 def _remembered(cb):
-    "Names of what a fastai callback remembers"
+    "List the attributes that a fastai callback needs to resume"
     return [n for cls,ns in _REMEMBERED.items() if isinstance(cb, cls) for n in ns]
 
 def _get_callback(cb):
-    "The state of a callback"
+    "Return the state of a callback"
     if not (names := _remembered(cb)): return cb.state_dict()
     return {n: vars(cb)[n] for n in names if n in vars(cb)}
 
@@ -58,7 +58,7 @@ def _set_callback(cb, state):
     else:               cb.load_state_dict(state)
 
 def _rememberers(learn):
-    "The callbacks that remember something, by name"
+    "List the callbacks with state, by name"
     own = lambda cb: all(
         callable(getattr(type(cb), k, None)) for k in ('state_dict', 'load_state_dict'))
     cbs = [cb for cb in learn.cbs.sorted('order') if _remembered(cb) or own(cb)]
@@ -66,7 +66,7 @@ def _rememberers(learn):
 
 # %% ../nbs/44_resume.ipynb #c16
 def _fingerprints(learn):
-    "What callbacks hold that are not saved: checksums of their attributes"
+    "Compute checksums of the attributes of callbacks that are not saved"
     saved = list(_rememberers(learn).values())
     return {
         (type(cb).__name__, k): hashlib.sha256(pickle.dumps(v)).digest()
@@ -77,18 +77,18 @@ def _fingerprints(learn):
 
 # %% ../nbs/44_resume.ipynb #c18
 def _metrics_of(learn):
-    "The metrics that a Learner adds up"
+    "List the metrics that a Learner accumulates"
     if not hasattr(learn, 'recorder'): return []
     own = [getattr(learn.recorder, k, None) for k in ('loss', 'smooth_loss')]
     return [*learn.metrics, *filter(None, own)]
 
 def _carried(model):
-    "The states that stateful layers carry"
+    "List the carried states of stateful layers"
     return [m.carried.value for m in stateful_layers(model)]
 
 # %% ../nbs/44_resume.ipynb #c19
 def _training_state(learn):
-    "All that the rest of a training depends on, but for the generators"
+    "Collect the state of a training, except for the generators"
     grads = {n: p.grad for n,p in learn.model.named_parameters() if p.grad is not None}
     loop  = 'train_iter', 'pct_train', 'smooth_loss'
     return dict(
@@ -102,7 +102,7 @@ def _training_state(learn):
         loop={k: getattr(learn, k) for k in loop if hasattr(learn, k)})
 
 def _set_training_state(learn, state):
-    "Put a Learner where another one stood"
+    "Restore the state of a Learner"
     model = learn.model
     device = next(model.parameters()).device
     model.load_state_dict(state['model'])
@@ -123,7 +123,7 @@ def _set_training_state(learn, state):
 
 # %% ../nbs/44_resume.ipynb #c22
 def _arrays(o):
-    "The arrays in an item of a dataset"
+    "List the arrays in an item of a dataset"
     if isinstance(o, dict): o = list(o.values())
     if not isinstance(o, (tuple, list)): return [np.asarray(o)]
     return [a for v in o for a in _arrays(v)]
@@ -142,7 +142,7 @@ def _data_checksum(ds):
     return sha.hexdigest()[:12]
 
 def _data_settings(dl):
-    "How the data of a DataLoader are batched, how many they are, and their checksum"
+    "Describe the batches, the number and a checksum of the data"
     ds   = dl.dataset
     said = {k: getattr(dl, k, None) for k in ('bs', 'shuffle', 'drop_last')}
     said['workers'] = getattr(getattr(dl, 'fake_l', dl), 'num_workers', 0)
@@ -151,19 +151,19 @@ def _data_settings(dl):
 
 # %% ../nbs/44_resume.ipynb #c23
 def _is_setting(v):
-    "Is it a number, a word, or a list of such?"
+    "Check if a value is a number, a string, or a list of these"
     if isinstance(v, (list, tuple)): return all(map(_is_setting, v))
     return isinstance(v, (bool, int, float, str))
 
 def _model_settings(model):
-    "The options of each layer, and the shapes of the weights"
+    "Describe the options of each layer and the shapes of the weights"
     told = lambda k, v: k[0] != '_' and k != 'training' and _is_setting(v)
     options = lambda m: {k: v for k,v in vars(m).items() if told(k, v)}
     shapes = {n: f'{tuple(t.shape)} {t.dtype}' for n,t in model.state_dict().items()}
     return dict(model={n: options(m) for n,m in model.named_modules()}, weights=shapes)
 
 def _optimizer_settings(learn):
-    "The optimizer, and its schedule at a few moments"
+    "Describe the optimizer and its schedule at a few points"
     opt,schedules = learn.opt,{}
     for cb in learn.cbs:
         if isinstance(cb, ParamScheduler): schedules |= cb.scheds
@@ -177,7 +177,7 @@ def _optimizer_settings(learn):
 
 # %% ../nbs/44_resume.ipynb #c24
 def _settings(learn, config=None):
-    "What must be the same for a training to be resumed, besides `config`"
+    "Collect the settings that must match to resume a training"
     with same_chance(learn.dls):
         data = dict(zip(('train', 'valid'), map(_data_settings, learn.dls.loaders)))
     return flat(dict(
@@ -187,7 +187,7 @@ def _settings(learn, config=None):
         **_optimizer_settings(learn)))
 
 def _differences(then, now, n=6):
-    "The first `n` differences between the settings of two trainings, in words"
+    "Describe the first `n` differences between the settings of two trainings"
     get  = lambda settings, k: settings.get(k, 'absent')
     told = [
         f"{k} was {get(then, k)}, is {get(now, k)}"
@@ -273,7 +273,7 @@ def before_fit(self:TrainingCheckpoint):
 # %% ../nbs/44_resume.ipynb #c34
 @patch
 def _go_on(self:TrainingCheckpoint):
-    "Put the Learner where the checkpoint stood"
+    "Restore the Learner from the checkpoint"
     rank  = peers(self.learn).rank
     # the first reads for all
     found = peers(self.learn).broadcast(None if rank else read_training(self.file))
@@ -307,7 +307,7 @@ def _put(self:TrainingCheckpoint, found):
 # %% ../nbs/44_resume.ipynb #c36
 @patch
 def before_train(self:TrainingCheckpoint):
-    "In an epoch that was interrupted, take what is left of it"
+    "Take the rest of an interrupted epoch"
     found,self.found = self.found,None
     self.seen,self.start = 0,generator_state(self.dls)
     if not found or not found['batch']: return
@@ -317,7 +317,7 @@ def before_train(self:TrainingCheckpoint):
 
 @patch
 def _rest(self:TrainingCheckpoint, now):
-    "What is left of an epoch: draw the batches again that were seen, and go on"
+    "Draw the batches before the interruption again, and yield the rest"
     del self.learn.batches
     set_generator_state(self.dls, self.start)
     batches = enumerate(self.dl)
@@ -341,7 +341,7 @@ def after_batch(self:TrainingCheckpoint):
 
 @patch
 def _told(self:TrainingCheckpoint, due=False):
-    "What the clock or a signal says to any of the processes"
+    "Ask all processes whether the time is up or a signal was received"
     # 0 for nothing, 1 for a checkpoint, else the number of the signal
     word = peers(self.learn).max(self.signals.caught or int(due))
     if word > 1: self.signals.caught = word
@@ -384,12 +384,12 @@ def _save(self:TrainingCheckpoint, epoch, batch):
 
 # %% ../nbs/44_resume.ipynb #c43
 class _Signals:
-    "Ctrl-C and SIGTERM that wait for a good moment"
+    "Delay Ctrl-C and SIGTERM until the end of a batch"
     patience = 3 # Seconds
     def __init__(self): self.caught,self.old,self.timer = None,{},None
 
     def listen(self):
-        "Take over both signals, unless they are ignored, in the main thread"
+        "Handle both signals in the main thread, unless they are ignored"
         self.caught,self.pid = None,os.getpid()
         if threading.current_thread() is not threading.main_thread(): return
         self.old = {
@@ -407,13 +407,13 @@ class _Signals:
         self.timer.start()
 
     def obey(self):
-        "End, if a signal said so"
+        "End the process if a signal was received"
         number,self.caught = self.caught,None
         if number==signal.SIGINT: raise KeyboardInterrupt
         if number: raise SystemExit(128+number)
 
     def ignore(self):
-        "Give the signals back"
+        "Restore the signal handlers"
         if self.timer: self.timer.cancel()
         for s,h in self.old.items(): signal.signal(s, h or signal.SIG_DFL)
         self.old = {}

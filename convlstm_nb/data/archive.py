@@ -33,7 +33,7 @@ def _chunk_edges(
     return tuple(np.r_[0:var.sizes[k]:size[k], var.sizes[k]] for k in dims)
 
 def _joined_edges(values):
-    "Those of several files, along time"
+    "Join the edges of several files along time"
     parts = [_chunk_edges(p) for p in values.parts]
     if None in parts: return None
     times = [first + time[1:] for first, (time, *_) in zip(values.first, parts)]
@@ -41,7 +41,7 @@ def _joined_edges(values):
 
 # %% ../../nbs/47_data.archive.ipynb #c16
 class _ChunkCache:
-    "Chunks by array and time, of which the oldest make room for new ones"
+    "Cache chunks by array and time, and evict the oldest"
     def __init__(self,
         size:int, # How many times to keep
     ): self.size,self.kept = size,{}
@@ -54,7 +54,7 @@ class _ChunkCache:
 
 # %% ../../nbs/47_data.archive.ipynb #c20
 class _WholeChunks:
-    "An array `(T,C,H,W)` that is read by whole chunks"
+    "Wrap an array `(T,C,H,W)`, and read it by whole chunks"
     def __init__(self,
         array, # What a Record reads from
         edges:tuple, # As from _chunk_edges
@@ -85,7 +85,7 @@ class _WholeChunks:
 _RUN = 16 # Blocks in a row
 
 def _shuffled_runs(block, rng):
-    "Windows in random order of runs"
+    "Order windows by random runs of blocks"
     run = (block + rng.integers(_RUN))//_RUN
     return rng.permutation(run[-1]+1)[run].argsort(kind='stable')
 
@@ -151,7 +151,7 @@ class ArchiveWindows(Windows):
         bs:int=1, # Windows in a batch
         streams:int=1, # Who take batches in turn: workers of all processes
     )->list: # Numbers of windows
-        "A random order that reads each chunk about once"
+        "Draw a random order that reads each chunk about once"
         return _chunk_order(
             self.block, seed, bs=bs, streams=streams, interleave=self.interleave
         ).tolist()

@@ -30,7 +30,7 @@ def check_axes(
 
 # %% ../../nbs/34c_data.axes.ipynb #c11
 def _unknown_layout(name, shape, channels):
-    "The error for a shape that can be read in several ways, or not by the model"
+    "Make the error for a shape that is ambiguous, or that the model cannot read"
     if channels:
         several = '(T,C,H,W) or (B,T,C,H,W)'
         want = '(T,H,W), (T,C,H,W), (B,T,H,W) or (B,T,C,H,W)' if channels == 1 else several
@@ -112,7 +112,7 @@ def labels_along(
 
 # %% ../../nbs/34c_data.axes.ipynb #c19
 def _unknown_axes(ds, variable, axes, left, name):
-    "The error for a variable that has other axes than those known, or too many"
+    "Make the error for a variable with unknown or too many axes"
     dims = ds[variable].dims
     what, sizes = f'{name}: {variable}', ', '.join(f'{d}: {ds.sizes[d]}' for d in dims)
     if set('HW') - set(axes) or 'T' not in axes and left:
@@ -133,7 +133,7 @@ def named_axes(
     variable:str, # Name of a variable
     name:str, # What messages call the file
 )->dict: # `{letter: dimension}`
-    "Find time, rows, columns and channels of a variable; what is not sure is not guessed"
+    "Find time, rows, columns and channels of a variable, without guessing"
     dims = tuple(map(str, ds[variable].dims))
     letters, axes = _letters(ds, dims), {}
     for d in dims:
@@ -142,7 +142,7 @@ def named_axes(
     need = [l for l in 'THW' if l not in axes]
     sure = not any(_UNNAMED.fullmatch(d) for d in dims) and not any(
         letters.get(d) == 'Z' or _MEMBER.search(d.lower()) for d in left)
-    # rows come before columns where time is known; one axis that is left is the one wanted
+    # rows come before columns if time is known; a single remaining axis is the one wanted
     if sure and len(need) == len(left) <= (2 if 'T' in axes else 1):
         axes |= dict(zip(need, left))
         need = left = []
@@ -151,7 +151,7 @@ def named_axes(
 
 # %% ../../nbs/34c_data.axes.ipynb #c24
 def _fits(label, wanted):
-    "Is this the label that the user means, as a number or as a text?"
+    "Check if this is the label that the user means, as a number or as text"
     try: return float(label) == float(wanted)
     except (TypeError, ValueError): return str(label) == str(wanted)
 

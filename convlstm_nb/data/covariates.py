@@ -152,7 +152,7 @@ class Covariates:
         rows:slice=slice(None), # Which rows
         cols:slice=slice(None), # Which columns
     )->torch.Tensor: # `(T,n,H,W)`, or `(T,n,1,1)` where nothing depends on the place
-        "What goes with these frames"
+        "Return the covariates of these frames"
         times = None if record.times is None else record.times[frames]
         T = len(range(len(record))[frames])
         return self.join(record, frames, times, T, rows, cols)

@@ -29,7 +29,7 @@ def overlaps(
 
 # %% ../../nbs/35a_data.join.ipynb #c8s2
 class Joined:
-    "Arrays `(T,C,H,W)` end to end in time"
+    "Join arrays `(T,C,H,W)` in time"
     def __init__(self,
         parts:list, # Arrays, or what slices like them
     ):

@@ -237,7 +237,7 @@ def _check_motion(
 # %% ../../nbs/33_data.moving_mnist.ipynb #c48
 def draw_motion(
     ds, # A MovingMNIST
-    i,  # Number of the sequence, or a list of `B` numbers, with which all have an axis more
+    i,  # Number of the sequence, or a list of `B` numbers, which add an axis
 ): # Images `(N,d,d)`; positions and velocities of their corners, `(N,T,2)`
     "Draw the digits of a sequence and their way"
     draws = [_random_numbers(ds, k) for k in (i if np.ndim(i) else [i])]

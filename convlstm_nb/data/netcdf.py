@@ -56,7 +56,7 @@ def _check_chunks(
 
 # %% ../../nbs/34b_data.netcdf.ipynb #c11
 class _CheckedArray:
-    "A variable of an HDF5 file, whose chunks are looked at before they are first read"
+    "Wrap a variable of an HDF5 file, and check its chunks before the first read"
     def __init__(self, variable, store, name):
         self.variable, self.store, self.name = variable, store, name
         self.shape, self.dtype, self.seen = variable.shape, variable.dtype, set()
@@ -70,7 +70,7 @@ class _CheckedArray:
         return self.variable[key].values
 
 class _CheckedStore(xr.backends.H5NetCDFStore):
-    "An HDF5 file for xarray, whose variables are checked"
+    "Open an HDF5 file for xarray, with checks of its variables"
     def open_store_variable(self, name, var):
         found = super().open_store_variable(name, var)
         if var.chunks:

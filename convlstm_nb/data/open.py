@@ -68,7 +68,7 @@ def _valid_range(
 
 # %% ../../nbs/36_data.open.ipynb #c14
 class _Opened:
-    "A file that each process opens once, for all of its records"
+    "Open a file once in each process, for all of its records"
     def __init__(self, opens): self.opens, self.process = opens, None
     def __getstate__(self): return dict(opens=self.opens, process=None)
     def __call__(self):
@@ -267,7 +267,7 @@ _ENDINGS = '.npy .npz .nc .nc4 .cdf .h5 .hdf5 .he5 .zarr .gif .tif .tiff'
 
 # %% ../../nbs/36_data.open.ipynb #c34
 def _in_group(path, variables):
-    "How to open a file with the group that its variables are in, and their names there"
+    "Find the group of the variables, and their names in it"
     names = [variables] if isinstance(variables, str) else list(variables or [])
     groups = {n.rpartition('/')[0] for n in names}
     if len(groups) > 1: raise arg_error('variables', 'of one group', variables)

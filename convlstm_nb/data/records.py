@@ -90,7 +90,7 @@ class Record:
 # %% ../../nbs/31_data.records.ipynb #c10
 @patch(as_prop=True)
 def shape(self:Record)->tuple: # `(T,C,H,W)`
-    "Sizes of the part of `values` that is in the box"
+    "Return the sizes of the part of `values` in the box"
     t, rows, cols = map(len, self.box)
     return t, self.values.shape[1], rows, cols
 
@@ -158,7 +158,7 @@ def read(self:Record,
 
 # %% ../../nbs/31_data.records.ipynb #c17
 class DecodedFrames:
-    "The frames of a record as an array: float32, NaN where something is missing"
+    "Present the frames of a record as an array: float32, NaN where missing"
     dtype = np.dtype(np.float32)
     def __init__(self, record): self.record, self.shape = record, record.shape
     def __getitem__(self, key): return self.record.read(key[0], *key[2:])[:, key[1]]
@@ -175,7 +175,7 @@ def flipped(self:Record,
 
 # %% ../../nbs/31_data.records.ipynb #c22
 class _Lazy(xr.backends.BackendArray):
-    "An array that slices, which xarray reads when it is used"
+    "Wrap an array that slices, for lazy reading by xarray"
     def __init__(self, array):
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
     def __getitem__(self, key):
@@ -209,7 +209,7 @@ def dimension_names(
 # %% ../../nbs/31_data.records.ipynb #c25
 @patch(as_prop=True)
 def array(self:Record)->xr.DataArray: # `(time,channel,y,x)`, read when it is used
-    "The frames with their times, channels and places, as an xarray DataArray"
+    "Convert to a lazy xarray DataArray with times, channels and coordinates"
     t, y, x = self.dims
     coords = self.coords.assign_coords(channel=list(self.variables))
     if self.times is not None: coords = coords.assign_coords({t: self.times})
@@ -219,7 +219,7 @@ def array(self:Record)->xr.DataArray: # `(time,channel,y,x)`, read when it is us
 # %% ../../nbs/31_data.records.ipynb #c28
 @patch(as_prop=True)
 def spacing(self:Record): # A timedelta64 or a number; 1 without times
-    "The usual time from frame to frame"
+    "Compute the usual time step"
     if self.times is None or len(self) < 2: return 1
     return np.sort(time_steps(self.times))[(len(self) - 1) // 2]
 

@@ -155,7 +155,7 @@ def _field_stats(
     kind='standard',
     per:str='channel', # 'channel' or 'pixel'
 )->dict: # `n`, `mean`, `std`, `min` and `max`, each `(C,1,1)` or `(C,H,W)` float64
-    "Go once through the records, and count, average and bound what is not missing"
+    "Compute counts, means and bounds of valid values in one pass"
     axes = dict(channel=(0, 2, 3), pixel=(0,))[
         check_choice('per', per, ('channel', 'pixel'))]
     n = mean = m2 = 0.
@@ -268,7 +268,7 @@ _POWERS = str.maketrans('⁰¹²³⁴⁵⁶⁷⁸⁹⁻', '0123456789-')
 def _parse_units(
     units:str, # As a file says them
 ): # A factor, and the powers of metres, seconds and kelvin
-    "Read units; those that are not known are a `KeyError`, and what is none another error"
+    "Parse units; unknown ones raise a `KeyError`"
     factor, powers, sign = 1., Counter(), 1
     for part in re.findall(r'/|[^\s/*.·]+', units.replace('**', '^')):
         if part == '/': sign = -1; continue
@@ -304,7 +304,7 @@ def record_in_units(
     record:Record, # Of variables of one kind
     units:str, # Wanted
 )->Record:
-    "Convert a record to other units; dBZ become rain by Z = 200 R^1.6 (Marshall, Palmer)"
+    "Convert a record to other units; dBZ become rain by Z = 200 R^1.6"
     said = {str(a.get('units', '')) for a in record.variables.values()} - {''}
     new = {k: a | dict(units=units) for k, a in record.variables.items()}
     if {u.lower() for u in said} == {'dbz'} and units_factor(units, 'mm/h') == (1., 0.):

@@ -34,7 +34,7 @@ def _end_of(
 
 # %% ../../nbs/37_data.splits.ipynb #c7
 def _along(r, i, by):
-    "The values of record `i`, and the axis that they belong to"
+    "Return the values of record `i` along `by`, and their axis"
     if by in ('frame', 'row', 'column'):
         axis = ('frame', 'row', 'column').index(by)
         return np.arange(len(r.box[axis])), axis

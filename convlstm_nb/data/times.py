@@ -81,7 +81,7 @@ def _decode(values, units, calendar, name):
     return _undo_rounding(times, rounding + 1e-5)
 
 # %% ../../nbs/30_data.times.ipynb #c15
-# years, months and days, then perhaps hours, minutes and seconds, as the digits of a number
+# years, months and days, then perhaps hours, minutes and seconds, as digits
 _DIGITS = {8: '%Y%m%d', 10: '%Y%m%d%H', 12: '%Y%m%d%H%M', 14: '%Y%m%d%H%M%S'}
 
 def _from_digits(

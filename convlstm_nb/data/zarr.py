@@ -105,7 +105,7 @@ async def _check_stored(
 # %% ../../nbs/34a_data.zarr.ipynb #c14
 @cache
 def _bounded_pipeline():
-    "Make zarr's codec pipeline with a look at each chunk, and the setting that chooses it"
+    "Make a codec pipeline that checks each chunk, and the setting that selects it"
     from zarr.core.codec_pipeline import BatchedCodecPipeline
     from zarr.registry import register_pipeline
     def limit_of(spec):
@@ -132,7 +132,7 @@ _STORES = '.zgroup', '.zarray', '.zmetadata', 'zarr.json'
 def is_store(
     path, # A file or a folder
 )->bool:
-    "Is this a Zarr store?"
+    "Check if a path is a Zarr store"
     path = Path(path)
     return path.is_dir() and (
         path.suffix.lower() == '.zarr' or any((path / n).exists() for n in _STORES))

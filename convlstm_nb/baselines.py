@@ -16,7 +16,7 @@ from .models.lagrangian import displacements, motion, moved, moved_each, phase_s
 
 # %% ../nbs/22_baselines.ipynb #c8
 def advection(
-    # Known frames, `(B,T,C,H,W)`, at least two; NaN where a pixel is missing
+    # Input frames, `(B,T,C,H,W)`, at least two; NaN where a pixel is missing
     x,
     horizon:int,         # Frames to forecast
     subpixel:bool=False, # Place the motion's peak between pixels?
@@ -45,7 +45,7 @@ def _filled(
 
 # %% ../nbs/22_baselines.ipynb #c16
 def lagrangian_persistence(
-    x, # Known frames, `(B,T,C,H,W)`, at least two; NaN where a pixel is missing
+    x, # Input frames, `(B,T,C,H,W)`, at least two; NaN where a pixel is missing
     horizon:int=10, # Frames to forecast
 ): # `(B,horizon,C,H,W)`
     "Move the last frame along the motion near each pixel"

@@ -42,7 +42,7 @@ class ForecastHorizon(Callback):
 # %% ../nbs/41_callbacks.ipynb #c9
 def _forecast_args(
     model, # A forecaster
-    x, # Known frames, `(B,T,C,H,W)`
+    x, # Input frames, `(B,T,C,H,W)`
     covariates=None, # Of all frames
     *,
     horizon:int, # Frames to forecast
@@ -70,7 +70,7 @@ class CheckTargets(Callback):
 # %% ../nbs/41_callbacks.ipynb #c14
 def check_reach(
     loss_func, # A loss or a model, with the `output` if it has one
-    target, # What happened, NaN where that is not known
+    target, # Target; NaN where a pixel is missing
     slack:float=.05, # How far outside of it a target may lie
 ):
     "Raise an error if targets are outside the range of a sigmoid output"
@@ -97,7 +97,7 @@ class ResetState(Callback):
 # %% ../nbs/41_callbacks.ipynb #c18
 def row_starts(
     dl, # A DataLoader, or a list of batches
-): # Which rows begin a new sequence, bool `(batches,B)`; None where the data do not say
+): # Which rows begin a new sequence, bool `(batches,B)`; None if the data do not say
     "Find which rows of each batch begin a new sequence"
     return getattr(getattr(dl, 'dataset', None), 'row_starts', None)
 
@@ -160,7 +160,7 @@ def _n_pixels(loss, target):
 # %% ../nbs/41_callbacks.ipynb #c38
 def counted_pixels(
     loss_func, # A loss
-    target, # What happened, NaN where that is not known
+    target, # Target; NaN where a pixel is missing
 )->torch.Tensor: # `(parts,)`, a number for each loss of a LossSum, else a single one
     "Count the pixels that a loss averages over; all, unless the loss says otherwise"
     return torch.stack([_n_pixels(l, target) for _,l in _parts(loss_func)])
@@ -169,7 +169,7 @@ def counted_pixels(
 def part_losses(
     loss_func, # A loss
     pred, # What the model puts out
-    target, # What happened, NaN where that is not known
+    target, # Target; NaN where a pixel is missing
     loss=None, # What `loss_func` makes of them, if known; a LossSum is computed anew
 )->torch.Tensor: # `(parts,)`
     "Compute the weighted losses of a LossSum, or the single one of another loss"
@@ -333,7 +333,7 @@ class ScheduledSampling(Callback):
     def __init__(self,
         steps:int, # Batches until the end of the schedule
         decay:str='linear', # 'linear', 'exponential' or 'sigmoid'
-        reverse:bool=False, # Feed forecasts of known frames too, at first?
+        reverse:bool=False, # Feed forecasts of input frames, too, early in training?
         seed:int=0, # Of the draws
         step:int=0, # Batches seen before, in a run that is resumed
     ):

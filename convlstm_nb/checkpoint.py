@@ -260,7 +260,7 @@ def save_model(
     folder, # Where; made if absent
     model, # A model of `MODELS`
     spec:dict, # Its recipe, `{'class': name, 'args': {...}}`
-    **config # What else `config.json` shall say
+    **config # Further entries of `config.json`
 ):
     "Write the weights and the recipe of `model`"
     weights = model.state_dict()

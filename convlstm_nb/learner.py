@@ -308,7 +308,7 @@ def _check_channels(dls, model):
 # %% ../nbs/42_learner.ipynb #c41
 def _target_frames(
     dls, # DataLoaders, perhaps of something else
-)->int|None: # None where the data do not say
+)->int|None: # None if the data do not say
     "Count the frames of a target"
     ds = getattr(dls.train, 'dataset', None)
     if not hasattr(ds, '__len__') or not hasattr(ds, '__getitem__'): return None
@@ -333,7 +333,7 @@ class ForecastMetric(Metric):
     def __init__(self,
         name:str, # What the column is called
         score, # A Score
-        to_units=None, # Function from frames to physical units, `scaling.inverse` say
+        to_units=None, # Converts frames to physical units, such as `scaling.inverse`
     ): self._name,self.score,self.to_units = name,score,to_units or noop
 
     @property
@@ -356,7 +356,7 @@ class ForecastMetric(Metric):
 @torch.no_grad()
 def forecast(
     model, # A forecaster
-    x, # Known frames, `(T,C,H,W)` or `(B,T,C,H,W)`
+    x, # Input frames, `(T,C,H,W)` or `(B,T,C,H,W)`
     horizon:int=10, # Frames to forecast
     # Of all `T+horizon` frames, `(T+horizon,n,H,W)` or `(B,T+horizon,n,H,W)`, or a map
     # `(n,H,W)`
@@ -399,7 +399,7 @@ def _split_covariates(
 # %% ../nbs/42_learner.ipynb #c63
 @patch
 def forecast(self:Learner,
-    x, # Known frames, `(T,C,H,W)` or `(B,T,C,H,W)`
+    x, # Input frames, `(T,C,H,W)` or `(B,T,C,H,W)`
     horizon:int=10, # Frames to forecast
     # Of all `T+horizon` frames, `(T+horizon,n,H,W)` or `(B,T+horizon,n,H,W)`, or a map
     # `(n,H,W)`

@@ -20,7 +20,7 @@ def _plain(t): return t if type(t) is torch.Tensor else t.as_subclass(torch.Tens
 
 def observed(
     pred,            # Forecast, `(B,T,C,H,W)`
-    target,          # What happened, of the same shape; NaN where that is not known
+    target,          # Target of the same shape; NaN where a pixel is missing
     name:str='pred', # What the message calls `pred`
 ): # `(pred,target,seen)`, the first two 0 where `seen` is False
     "Convert both to float32 or wider, and zero the missing pixels of `target`"
@@ -36,7 +36,7 @@ def observed(
 # %% ../nbs/20_losses.ipynb #c14
 def sequence_cross_entropy(
     logits, # Forecast before the sigmoid, `(B,T,C,H,W)`
-    target, # What happened, in [0,1], of the same shape; NaN where that is not known
+    target, # Target in [0,1], of the same shape; NaN where a pixel is missing
 ): # Scalar: nats per sequence
     """Sum the binary cross-entropy over time, channels and pixels, and average it over
     sequences (Shi et al., section 4.1)"""
@@ -53,7 +53,7 @@ class FrameLoss(nn.Module):
         # 'mean' over all pixels that were seen, 'sum', or 'none' to keep each pixel's
         reduction:str='mean',
         *,
-        # Function of the target: how much each pixel counts, a BalancedWeight say
+        # Function of the target: how much each pixel counts, such as a BalancedWeight
         weight=None,
         lead_weights:list=None, # How much each lead time counts; all the same if None
     ):
@@ -64,7 +64,7 @@ class FrameLoss(nn.Module):
 
     def forward(self,
         pred,   # What the model puts out, `(B,T,C,H,W)`
-        target, # What happened, of the same shape; NaN where that is not known
+        target, # Target of the same shape; NaN where a pixel is missing
     ): # Scalar, or like `target` when `reduction='none'`
         "Compare a forecast with what happened"
         pred,target,seen = observed(pred, target)
@@ -171,7 +171,7 @@ class BalancedWeight:
                 weights)
         self.thresholds,self.weights,self.to_units = t,w,to_units
 
-    def __call__(self, target): # What happened
+    def __call__(self, target): # Target
         "Return the weight of each pixel"
         rain = target if self.to_units is None else self.to_units(target)
         step = torch.bucketize(rain.detach(), self.thresholds.to(rain), right=True)
@@ -191,7 +191,7 @@ def _blur(x, window, sigma=1.5):
 
 def ssim_map(
     pred,                # Forecast, `(...,H,W)`
-    target,              # What happened, of the same shape
+    target,              # Target of the same shape
     data_range:float=1., # Largest minus smallest value that the data may take
     window:int=11,       # Side of the window
 ): # `(...,H-window+1,W-window+1)`

@@ -26,8 +26,8 @@ def _frame_error(pred, target, activation, error):
 
 def frame_mse(
     pred,            # Forecast, `(B,T,C,H,W)`
-    target,          # What happened, of the same shape; NaN where that is not known
-    # Output function to apply to `pred` first, a loss's `activation` say
+    target,          # Target of the same shape; NaN where a pixel is missing
+    # Output function to apply to `pred` first, such as a loss's `activation`
     activation=None,
 ): # Scalar
     "Compute the squared error, summed over a frame and averaged over frames"
@@ -36,8 +36,8 @@ def frame_mse(
 # %% ../nbs/21_metrics.ipynb #c10
 def frame_mae(
     pred,            # Forecast, `(B,T,C,H,W)`
-    target,          # What happened, of the same shape; NaN where that is not known
-    # Output function to apply to `pred` first, a loss's `activation` say
+    target,          # Target of the same shape; NaN where a pixel is missing
+    # Output function to apply to `pred` first, such as a loss's `activation`
     activation=None,
 ): # Scalar
     "Compute the absolute error, summed over a frame and averaged over frames"
@@ -58,7 +58,7 @@ class Score:
 
     def count(self,
         pred,   # Forecast, `(B,T,C,H,W)`
-        target, # What happened, of the same shape
+        target, # Target of the same shape
         seen,   # bool of the same shape: False where `target` is missing
     ): # Number of pixels and sums, `(1+terms,T)`, float64 on the CPU; or None
         "Sum up a batch"
@@ -117,7 +117,7 @@ class ForecastScores:
 
     def update(self,
         pred,   # Forecast as frames, not logits, `(B,T,C,H,W)`
-        target, # What happened, of the same shape; NaN where that is not known
+        target, # Target of the same shape; NaN where a pixel is missing
     ):
         "Add a batch"
         pred,target,seen = observed(_double(pred.detach()), _double(target))
@@ -140,7 +140,7 @@ class ForecastScores:
 
 # %% ../nbs/21_metrics.ipynb #c39
 def black(
-    x,           # Known frames, `(B,T,C,H,W)`
+    x,           # Input frames, `(B,T,C,H,W)`
     horizon:int, # Frames to forecast
 ): # `(B,horizon,C,H,W)`
     "Forecast black frames"
@@ -148,7 +148,7 @@ def black(
 
 # %% ../nbs/21_metrics.ipynb #c40
 def last_seen(
-    x, # Known frames, `(B,T,C,H,W)`; NaN where a pixel is missing
+    x, # Input frames, `(B,T,C,H,W)`; NaN where a pixel is missing
 ): # `(B,C,H,W)`
     "Return the last valid value of each pixel; without one, the sequence's mean"
     frame = x[:,-1]
@@ -159,7 +159,7 @@ def last_seen(
 
 # %% ../nbs/21_metrics.ipynb #c41
 def persistence(
-    x,           # Known frames, `(B,T,C,H,W)`
+    x,           # Input frames, `(B,T,C,H,W)`
     horizon:int, # Frames to forecast
 ): # `(B,horizon,C,H,W)`
     "Repeat the last frame"
@@ -173,7 +173,7 @@ class PeriodicPersistence:
     ): self.period = check_int('period', period)
 
     def __call__(self,
-        x,           # Known frames, `(B,T,C,H,W)`
+        x,           # Input frames, `(B,T,C,H,W)`
         horizon:int, # Frames to forecast
     ): # `(B,horizon,C,H,W)`
         "Forecast the last period"
@@ -204,7 +204,7 @@ class MeanFrame:
         return cls(torch.where(mean.isnan(), mean.nanmean().nan_to_num(), mean).float())
 
     def __call__(self,
-        x,           # Known frames, `(B,T,C,H,W)`
+        x,           # Input frames, `(B,T,C,H,W)`
         horizon:int, # Frames to forecast
     ): # `(B,horizon,C,H,W)`
         "Forecast the mean image"
@@ -226,7 +226,7 @@ def trivial_forecasts(
 def score_forecasts(
     # `{name: fn(x, horizon)}`, each returning frames `(B,horizon,C,H,W)`
     forecasts:dict,
-    batches,          # Iterable of `(x,y)`: known frames and what happened next
+    batches,          # Iterable of `(x,y)`: input and target frames
     scores:dict=None, # `{name: Score}`; the errors per frame of `SCORES` if None
 )->dict: # `{name: {score: [one value for each lead time]}}`
     "Score several forecasts on the same sequences"
@@ -257,14 +257,14 @@ _SCORE_TITLES = {
 _PERFECT = dict(corr=1, ssim=1, psnr=math.inf, csi=1, pod=1, hss=1, fss=1)
 
 def perfect(
-    score:str, # Its name, `'csi_0.5'` say
+    score:str, # Its name, for example `'csi_0.5'`
 ): # 0, 1 or infinity
     "Return the score of a perfect forecast"
     return _PERFECT.get(score.split('_')[0], 0)
 
 # %% ../nbs/21_metrics.ipynb #c61
 def score_title(
-    score:str, # Its name, `'csi_0.5'` say
+    score:str, # Its name, for example `'csi_0.5'`
 )->str:
     "Return the title of a score"
     kinds = [k for k in _SCORE_TITLES if f'{score}_'.startswith(f'{k}_')]

@@ -319,7 +319,7 @@ class TensorBoard(ForecastPicture):
     "Write losses, scores, hyperparameters and forecasts for TensorBoard, in `folder`"
     def __init__(self,
         folder, # Where the file goes; TensorBoard calls the run after it
-        hparams:dict|None=None, # What the run is made of, beside what the Learner knows
+        hparams:dict|None=None, # Further hyperparameters, beyond the Learner's
         **kwargs # `predict` and `channel`, as in ForecastPicture
     ):
         super().__init__(folder, **kwargs)

@@ -44,8 +44,8 @@ def _as_frames(
 
 # %% ../nbs/23_plotting.ipynb #c12
 def _forecast_parts(
-    context,       # Known frames
-    target=None,   # What happened next
+    context,       # Input frames
+    target=None,   # Target frames
     forecast=None, # What was forecast
     channel:int=None, # Which channel, in those that have several
 ): # `(context,target,forecast)`, each `(B,T,H,W)` or None
@@ -158,7 +158,7 @@ def show_frames(
 
 # %% ../nbs/23_plotting.ipynb #c32
 def time_labels(
-    known:int,   # Known frames
+    known:int,   # Input frames
     horizon:int, # Frames forecast
 )->list: # `['t-1','t0','+1',...]`
     "Name frames by their time, `t0` being the last known one"
@@ -167,8 +167,8 @@ def time_labels(
 
 # %% ../nbs/23_plotting.ipynb #c34
 def show_forecast(
-    context,          # Known frames: `(T,H,W)`, `(T,C,H,W)`, or a batch `(B,T,C,H,W)`
-    target=None,      # What happened next, likewise
+    context,          # Input frames: `(T,H,W)`, `(T,C,H,W)`, or a batch `(B,T,C,H,W)`
+    target=None,      # Target frames, likewise
     forecast=None,    # What was forecast, likewise
     error:bool=False, # Add a strip of |forecast - truth|?
     title:str=None,   # Above the figure
@@ -321,9 +321,9 @@ def _draw_panel(frame, scale, kind, when): # (H,W) entries, enlargement, 'input'
 
 # %% ../nbs/23_plotting.ipynb #c63
 def animate_forecast(
-    # Known frames: `(T,H,W)`, `(T,C,H,W)`, or a batch `(B,T,C,H,W)` to see in a row
+    # Input frames: `(T,H,W)`, `(T,C,H,W)`, or a batch `(B,T,C,H,W)` to see in a row
     context,
-    target=None,   # What happened next, likewise
+    target=None,   # Target frames, likewise
     forecast=None, # What was forecast, likewise
     *,
     path,          # The file to write: `.gif`, `.html` or `.mp4`

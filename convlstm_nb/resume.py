@@ -225,7 +225,7 @@ class TrainingCheckpoint(Callback):
         path, # The file, such as `training.safetensors`
         every_minutes:float=10, # Save this often within an epoch
         resume:bool=False, # Resume from the file, if there is one?
-        # What else must be the same to go on, such as the options of a program
+        # What else must match to resume, such as the options of a program
         config:dict|None=None,
     ):
         if not isinstance(every_minutes, (int, float)) or not every_minutes >= 0:

@@ -123,7 +123,7 @@ class ArchiveWindows(Windows):
     @delegates(Windows.__init__)
     def __init__(self,
         records, # Records of chunked files
-        context:int, # Known frames
+        context:int, # Input frames
         horizon:int, # Frames to forecast
         *,
         # Places to read at once: more mix better, but need more memory

@@ -218,7 +218,7 @@ def covariates_ahead(
     covariates:Covariates, # As the model was trained with
     record:Record, # The whole of it
     known:Record, # From known_part
-    context:int, # Known frames
+    context:int, # Input frames
     horizon:int, # Frames to forecast
     step:int=1, # Record's frames from one to the next
 )->torch.Tensor: # `(context+horizon,n,H,W)`, or `(context+horizon,n,1,1)`

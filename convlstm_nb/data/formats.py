@@ -53,7 +53,7 @@ def _aside_coords(
 def array_dataset(
     arrays:dict, # `{name: array}` of one shape
     axes:str|None=None, # Their axes; as their shape says if None
-    aside:dict|None=None, # Small arrays beside them: times, rows, columns
+    aside:dict|None=None, # Further arrays: times, rows, columns
     name:str='array', # What messages call them
 ): # xarray Dataset
     "Label arrays without names"

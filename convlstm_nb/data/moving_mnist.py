@@ -174,7 +174,7 @@ class MovingMNIST(EpochDataset):
         split:str='train',
         *,
         length:int=10_000,   # Number of sequences
-        context:int=10,      # Known frames
+        context:int=10,      # Input frames
         horizon:int=10,      # Frames to forecast
         n_digits:int=2,      # Digits on the canvas
         size:int=64,         # Side of the canvas, pixels
@@ -182,7 +182,7 @@ class MovingMNIST(EpochDataset):
         speed:tuple=(3,5),   # Lowest and highest speed, pixels a frame
         # Use only this many digits, the first ones; the paper uses 500
         pool:int|None=None,
-        # `(N,h,w)` uint8 images to use instead, from load_digits say
+        # `(N,h,w)` uint8 images to use instead, such as from load_digits
         digits=None,
         # New sequences in each `epoch`, rather than always the same?
         fresh:bool=False,
@@ -206,7 +206,7 @@ class MovingMNIST(EpochDataset):
     def make_batch(self,
         numbers, # Of the sequences
         device=None, # Where the frames shall be; the CPU by default
-    ): # The known frames and those to forecast, `(B,T,1,size,size)`
+    ): # Input and target frames, `(B,T,1,size,size)`
         "Make several sequences at once, which is faster than one by one"
         # bytes are moved, and not floats of four
         frames = torch.from_numpy(self._frames(numbers)).to(device)/255

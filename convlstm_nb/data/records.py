@@ -61,7 +61,7 @@ class Record:
     attrs:dict = field(default_factory=dict)     # What else the file says of itself
     dims:tuple = ('time','y','x') # Names of the axes of time and place
     name:str = 'record'         # What messages call it: its file
-    fill:tuple = ()             # Stored numbers that stand for a missing pixel
+    fill:tuple = ()             # Stored values that mark a missing pixel
     valid:Any = None            # `(H,W)` bool: False where there is never a value
     scale:float = 1             # What a stored number is multiplied by
     offset:float = 0            # And what is added to it
@@ -199,7 +199,7 @@ def as_variable(
 
 # %% ../../nbs/31_data.records.ipynb #c24
 def dimension_names(
-    array, # A Zarr array, say
+    array, # For example a Zarr array
 )->tuple|None: # Names
     "Look up the names of the axes of an array"
     names = getattr(getattr(array, 'metadata', None), 'dimension_names', None)

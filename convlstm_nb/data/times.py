@@ -125,7 +125,7 @@ def _from_text(
 # %% ../../nbs/30_data.times.ipynb #c17
 def read_times(
     values, # `(T,)` dates, texts or numbers, as they are stored
-    units:str='', # What the numbers are, `'hours since 1900-01-01'` say
+    units:str='', # Units of numbers, for example `'hours since 1900-01-01'`
     calendar:str='standard', # Of the CF conventions
     name:str='times', # What messages call them
 )->np.ndarray: # `(T,)` datetime64, cftime dates for other calendars, or numbers

@@ -40,7 +40,7 @@ class Windows(EpochDataset):
     "Cut records into windows: `x,y = ds[i]`, input and target frames, `(T,C,H,W)`"
     def __init__(self,
         records,              # Records, tensors or arrays `(T,C,H,W)`, or one of them
-        context:int,          # Known frames
+        context:int,          # Input frames
         horizon:int,          # Frames to forecast
         *,
         # Frames from the beginning of one window to that of the next
@@ -49,8 +49,8 @@ class Windows(EpochDataset):
         # `(rows, columns)` of a piece, drawn anew in every `epoch`; all of it if None
         crop:tuple|None=None,
         scaling=None,         # From fit_scaling; applied to both parts
-        fill:float=0.,        # What takes the place of NaN in the known frames, scaled
-        mask:bool=False,      # Append channels that say where there is a value?
+        fill:float=0.,        # Replaces NaN in the input frames, after scaling
+        mask:bool=False,      # Append channels that mark valid pixels?
         # Share that may be missing; None does not look, and so does not read it all
         max_missing:float|None=.5,
         seed:int=0,           # Of the crops

@@ -29,7 +29,7 @@ def _share(wet, window): # of wet pixels in each window
 
 # %% ../nbs/21a_rain.ipynb #c14
 def rain_scores(
-    thresholds=(.5,2.,5.), # In physical units, mm/h say
+    thresholds=(.5,2.,5.), # In physical units, for example mm/h
     # Function from the forecast's units to physical ones; they are the same if None
     to_units=None,
     slack:float=0.,        # How far below its name a threshold is applied
@@ -43,7 +43,7 @@ def rain_scores(
         scores |= _scores_at(t, to_units, t-slack, window)
     return scores
 
-def _wet(x, at): # 1 where it rains, 0 where it is dry, NaN where that is not known
+def _wet(x, at): # 1 where it rains, 0 where it is dry, NaN where it is unknown
     return torch.where(x.isnan(), math.nan, (x >= at).double())
 
 def _scores_at(name, to_units, at, window):

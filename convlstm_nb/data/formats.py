@@ -53,7 +53,7 @@ def _aside_coords(
 def array_dataset(
     arrays:dict, # `{name: array}` of one shape
     axes:str|None=None, # Their axes; as their shape says if None
-    aside:dict|None=None, # Small arrays beside them: times, rows, columns
+    aside:dict|None=None, # Further arrays: times, rows, columns
     name:str='array', # What messages call them
 ): # xarray Dataset
     "Label arrays without names"
@@ -151,7 +151,7 @@ def _image_kind(
     return 'L' if (palette == palette[:, :1]).all() else 'RGB'
 
 def _image_about(im):
-    "What all images of a folder have in common, and how many pages there are"
+    "Describe what all images of a folder must share, and count the pages"
     nodata = getattr(im, 'tag_v2', {}).get(42113) # of a GeoTIFF, as text
     about = {
         'pixels': '{}x{}'.format(*im.size), 'depth': _image_kind(im),
@@ -159,14 +159,14 @@ def _image_about(im):
     return about, im.size, getattr(im, 'n_frames', 1)
 
 def _image_array(im, kind):
-    "The pixels of an image, `(C,H,W)`"
+    "Read the pixels of an image, `(C,H,W)`"
     if kind == 'I;16': a = np.asarray(im).astype(np.uint16)
     else: a = np.asarray(im.convert(kind))
     return a[None] if a.ndim == 2 else a.transpose(2, 0, 1)
 
 # %% ../../nbs/35_data.formats.ipynb #c21
 class _ImageFiles:
-    "Images as `(T,C,H,W)`, each read when it is wanted"
+    "Present images as an array `(T,C,H,W)`, each read on demand"
     def __init__(self, paths):
         abouts, sizes, pages = zip(*(_open_image(p, _image_about) for p in paths))
         kinds, first = {a['depth'] for a in abouts}, dict(abouts[0])
@@ -197,7 +197,7 @@ class _ImageFiles:
 def _image_paths(
     folder:Path, # With images, or an image
 )->list: # Paths
-    "List the images of a folder by the numbers in their names, and say what is left out"
+    "List the images of a folder by the numbers in their names"
     if folder.is_file(): return [folder]
     inside = sorted(folder.iterdir(), key=lambda p: _by_number(p.name))
     files = [p for p in inside if p.suffix.lower() in IMAGES and p.name[0] != '.']
@@ -212,7 +212,7 @@ def _image_paths(
 
 # %% ../../nbs/35_data.formats.ipynb #c23
 def _read_gif(path):
-    "All frames of a GIF, `(T,C,H,W)`"
+    "Read all frames of a GIF, `(T,C,H,W)`"
     from PIL import ImageSequence
     def read(im):
         with open(path, 'rb') as f:

@@ -132,7 +132,7 @@ def bounce(
     steps:int, # Frames
     room:float,# Where the walls are: at 0 and at `room`
 ): # Positions and velocities at each frame; `steps` is a new axis before the last
-    "Move points to and fro between two walls, without a loop"
+    "Move points back and forth between two walls, without a loop"
     t    = np.arange(steps)[:,None]
     ring = (start[...,None,:] + velocity[...,None,:]*t) % (2*room)
     back = ring > room
@@ -168,13 +168,13 @@ def resize_digits(
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c45
 class MovingMNIST(EpochDataset):
-    "Sequences of moving digits: `x,y = ds[i]` (Shi et al., section 4.1)"
+    "Generate sequences of moving digits: `x,y = ds[i]` (Shi et al., section 4.1)"
     def __init__(self,
         # 'train', 'valid' or 'test': each has its own digits and its own random numbers
         split:str='train',
         *,
         length:int=10_000,   # Number of sequences
-        context:int=10,      # Known frames
+        context:int=10,      # Input frames
         horizon:int=10,      # Frames to forecast
         n_digits:int=2,      # Digits on the canvas
         size:int=64,         # Side of the canvas, pixels
@@ -182,7 +182,7 @@ class MovingMNIST(EpochDataset):
         speed:tuple=(3,5),   # Lowest and highest speed, pixels a frame
         # Use only this many digits, the first ones; the paper uses 500
         pool:int|None=None,
-        # `(N,h,w)` uint8 images to use instead, from load_digits say
+        # `(N,h,w)` uint8 images to use instead, such as from load_digits
         digits=None,
         # New sequences in each `epoch`, rather than always the same?
         fresh:bool=False,
@@ -206,7 +206,7 @@ class MovingMNIST(EpochDataset):
     def make_batch(self,
         numbers, # Of the sequences
         device=None, # Where the frames shall be; the CPU by default
-    ): # The known frames and those to forecast, `(B,T,1,size,size)`
+    ): # Input and target frames, `(B,T,1,size,size)`
         "Make several sequences at once, which is faster than one by one"
         # bytes are moved, and not floats of four
         frames = torch.from_numpy(self._frames(numbers)).to(device)/255
@@ -237,7 +237,7 @@ def _check_motion(
 # %% ../../nbs/33_data.moving_mnist.ipynb #c48
 def draw_motion(
     ds, # A MovingMNIST
-    i,  # Number of the sequence, or a list of `B` numbers, with which all have an axis more
+    i,  # Number of the sequence, or a list of `B` numbers, which add an axis
 ): # Images `(N,d,d)`; positions and velocities of their corners, `(N,T,2)`
     "Draw the digits of a sequence and their way"
     draws = [_random_numbers(ds, k) for k in (i if np.ndim(i) else [i])]

@@ -81,7 +81,7 @@ def _decode(values, units, calendar, name):
     return _undo_rounding(times, rounding + 1e-5)
 
 # %% ../../nbs/30_data.times.ipynb #c15
-# years, months and days, then perhaps hours, minutes and seconds, as the digits of a number
+# years, months and days, then perhaps hours, minutes and seconds, as digits
 _DIGITS = {8: '%Y%m%d', 10: '%Y%m%d%H', 12: '%Y%m%d%H%M', 14: '%Y%m%d%H%M%S'}
 
 def _from_digits(
@@ -125,7 +125,7 @@ def _from_text(
 # %% ../../nbs/30_data.times.ipynb #c17
 def read_times(
     values, # `(T,)` dates, texts or numbers, as they are stored
-    units:str='', # What the numbers are, `'hours since 1900-01-01'` say
+    units:str='', # Units of numbers, for example `'hours since 1900-01-01'`
     calendar:str='standard', # Of the CF conventions
     name:str='times', # What messages call them
 )->np.ndarray: # `(T,)` datetime64, cftime dates for other calendars, or numbers

@@ -20,14 +20,14 @@ def fill_missing(
     # Append for each channel one that is 1 where there is a value, and else 0?
     mask:bool=False,
 )->torch.Tensor:
-    "Make known frames fit for a model"
+    "Replace missing pixels of input frames, and append masks if asked"
     known = ~x.isnan()
     x = x.where(known, torch.as_tensor(fill, dtype=x.dtype))
     return torch.cat([x, known.to(x.dtype)], -3) if mask else x
 
 # %% ../../nbs/32_data.windows.ipynb #c12
 class EpochDataset(Dataset):
-    "A dataset that draws anew in every `epoch`, its living workers' copies too"
+    "Share `epoch` with worker processes, for new random draws in every epoch"
     # workers see it change
     def __init__(self): self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
     @property
@@ -37,10 +37,10 @@ class EpochDataset(Dataset):
 
 # %% ../../nbs/32_data.windows.ipynb #c13
 class Windows(EpochDataset):
-    "Windows of records: `x,y = ds[i]`, known frames and those to forecast, `(T,C,H,W)`"
+    "Cut records into windows: `x,y = ds[i]`, input and target frames, `(T,C,H,W)`"
     def __init__(self,
         records,              # Records, tensors or arrays `(T,C,H,W)`, or one of them
-        context:int,          # Known frames
+        context:int,          # Input frames
         horizon:int,          # Frames to forecast
         *,
         # Frames from the beginning of one window to that of the next
@@ -48,13 +48,13 @@ class Windows(EpochDataset):
         step:int=1,           # Frames from one frame of a window to the next
         # `(rows, columns)` of a piece, drawn anew in every `epoch`; all of it if None
         crop:tuple|None=None,
-        scaling=None,         # From fit_scaling: applied to both parts
-        fill:float=0.,        # What takes the place of NaN in the known frames, scaled
-        mask:bool=False,      # Append channels that say where there is a value?
+        scaling=None,         # From fit_scaling; applied to both parts
+        fill:float=0.,        # Replaces NaN in the input frames, after scaling
+        mask:bool=False,      # Append channels that mark valid pixels?
         # Share that may be missing; None does not look, and so does not read it all
         max_missing:float|None=.5,
         seed:int=0,           # Of the crops
-        covariates=None,      # From fit_covariates: what is known ahead of all frames
+        covariates=None,      # From fit_covariates: known-future covariates of all frames
     ):
         super().__init__()
         self.records = _as_records(records)
@@ -78,7 +78,7 @@ def span(self:Windows)->int:
 # %% ../../nbs/32_data.windows.ipynb #c15
 @patch
 def place(self:Windows, i): # slices of rows and columns
-    "Where window `i` is cut, in this epoch"
+    "Return the rows and columns of window `i` in this epoch"
     if self.crop is None: return slice(None), slice(None)
     rng = np.random.default_rng([self.seed, self.epoch, i % len(self)])
     size = self.records[self.starts[i][0]].shape[2:]
@@ -88,7 +88,7 @@ def place(self:Windows, i): # slices of rows and columns
 # %% ../../nbs/32_data.windows.ipynb #c16
 @patch
 def __getitem__(self:Windows, i):
-    "Window `i`: `x,y`, or `x,z,y` with covariates `z`, all float32"
+    "Return window `i`: `x,y`, or `x,z,y` with covariates `z`, all float32"
     r, start = self.starts[i]
     record, place = self.records[r], self.place(i)
     frames = slice(start, start + self.span, self.step)
@@ -163,7 +163,7 @@ def _share_missing(
     record:Record, # A record
     ds:Windows, # How it is cut
 )->np.ndarray: # One for each first frame
-    "The share of pixels that a window lacks, in the worse of its two parts"
+    "Compute the fraction of missing pixels, in the worse part of each window"
     lost = record.missing()
     lost = (lost-lost.min())/(np.prod(record.shape[1:])-lost.min())
     lost = np.lib.stride_tricks.sliding_window_view(lost, ds.span)[:,::ds.step]
@@ -185,7 +185,7 @@ def _deal(
 
 # %% ../../nbs/32_data.windows.ipynb #c30
 class StreamChunks(Dataset):
-    "Pieces of long records, in the order in which rows of batches continue: `x,y = ds[i]`"
+    "Cut long records into pieces that continue from batch to batch: `x,y = ds[i]`"
     def __init__(self,
         records:list, # Records, tensors or arrays `(T,C,H,W)`, of one size
         bs:int, # Rows of a batch

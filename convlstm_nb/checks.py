@@ -214,7 +214,7 @@ def _brief(o):
 @contextmanager
 def atomic_path(
     path, # File to write; its folder is created if needed
-    keep_previous:bool=False, # Keep the existing file at `previous_path`?
+    keep_previous:bool=False, # Keep the existing file beside the new one?
 ): # A temporary path, to write to
     "Write a file atomically"
     path  = Path(path)

@@ -27,7 +27,8 @@ from .options import config_errors, data_of, loss_of
 # %% ../nbs/51a_digits.ipynb #c8
 class Experiment:
     "The data of a run, and what follows from them"
-    to_units = metrics = None # Scaled values to units; scores to watch while training
+    to_units = None # Function from scaled values to units
+    metrics:list|tuple|None = None # Scores to watch while training
 
     def __init__(self,
         config:dict, # With `data`; all of `config.json` for a trained run

@@ -313,7 +313,7 @@ def windows(self:FileData)->dict: # Windows to 'train', 'valid' and 'test' on
         # where nothing is missing, nothing is looked for again
         max_missing=.5 if mask else None, covariates=fit_covariates(parts[0], cycles))
     later = self.test_stride or self.horizon
-    each  = dict(
+    each:dict = dict(
         train=(self.stride, self.crop), valid=(later, self.crop), test=(later, None))
     ds = {}
     for part,(name,(stride,crop)) in zip(parts, each.items()):

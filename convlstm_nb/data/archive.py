@@ -57,7 +57,7 @@ class _WholeChunks:
     "Wrap an array `(T,C,H,W)`, and read it by whole chunks"
     def __init__(self,
         array, # What a Record reads from
-        edges:tuple, # As from _chunk_edges
+        edges:tuple|None, # As from _chunk_edges
         cache:_ChunkCache, # Which other arrays may share
         number:int=0, # Which is another for each array
     ):

@@ -134,7 +134,7 @@ def _sequences(
         first = getattr(r.values, 'first', None) if by == 'file' else None
         if by == 'file' and first:
             ends = [0, *(i - r.box[0][0] for i in first if i in r.box[0][1:]), len(r)]
-            runs = zip(ends, ends[1:])
+            runs = list(zip(ends, ends[1:]))
         else: runs = r.runs() if by == 'sequence' else [(0, len(r))]
         found += [r.part(slice(a, b)) for a,b in runs]
     return found

@@ -23,7 +23,8 @@ def _spread(
 )->list: # The distances one step later
     "Propagate signals by one step, up the layers and in time"
     new = []
-    for cell,far in zip(layer.cells, at):
+    cells:list = [layer.get_submodule(f'cells.{i}') for i in range(len(at))]
+    for cell,far in zip(cells, at):
         enter = math.ceil(cell.dilation[axis]*(cell.kernel_size[axis]-1)/2)
         entering = max(entering+enter, far + cell.hidden_kernel_size[axis]//2)
         new.append(entering)

@@ -7,7 +7,7 @@ from convlstm_nb.options import DigitsData
 
 MOTION = dict(size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=(1, 2))
 DATA   = dict(motion=MOTION, train=2400, valid=200, test=500, fresh=True)
-SHARED = dict(data=DATA, bs=16, epochs=15)
+SHARED = dict(data=DATA, bs=16, epochs=8, precision='bf16')
 # of 3e-3 and 1e-2, the one with the lower validation loss of seed 0
 RATES  = {'unet': 3e-3, 'simvp': 3e-3}
 

@@ -203,6 +203,7 @@ def score(
     "Score a model and the baselines on the test windows"
     return self.score_on(model, self.parts['test'], self.parts['train'])
 
+# %% ../nbs/52_experiment.ipynb #c26x1
 @patch
 def score_on(
     self:FileExperiment,
@@ -365,6 +366,7 @@ def in_units(
     "Make a function of the model that takes and gives values in the units of the file"
     return model_in_units(model, scaling, mask)
 
+# %% ../nbs/52_experiment.ipynb #iu1x1
 @patch
 def described(
     self:FileExperiment,

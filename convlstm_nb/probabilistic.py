@@ -105,6 +105,7 @@ def in_units(
     return lambda x, horizon, *covariates: forecast(
         model, fill_missing(scaling(x), 0., mask), horizon, *covariates)
 
+# %% ../nbs/52a_probabilistic.ipynb #c11x1
 @patch
 def described(
     self:ProbabilityExperiment,
@@ -121,6 +122,7 @@ def described(
         for t in self.data.probabilities}
     return record
 
+# %% ../nbs/52a_probabilistic.ipynb #c11x2
 @patch
 def draw(
     self:ProbabilityExperiment,

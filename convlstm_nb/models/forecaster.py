@@ -242,6 +242,7 @@ def cover(self:Forecaster,
     "Tell which pixels a forecast knows something of: those that were seen"
     return seen[:,None].expand(-1, horizon, -1, -1, -1)
 
+# %% ../../nbs/10_models.forecaster.ipynb #c28x1
 @patch
 def check(self:Forecaster, x, horizon):
     "Check the input frames and the horizon"

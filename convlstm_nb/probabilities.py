@@ -91,7 +91,7 @@ class ProbabilityScores:
         p,happened = p*seen,happened.nan_to_num()
         if not 0 <= p.min() <= p.max() <= 1:
             raise arg_error('p', 'from 0 to 1', f"{p.min():.3g} to {p.max():.3g}")
-        terms = torch.stack([seen, p, happened, (p-happened)**2*seen])
+        terms = torch.stack([seen, p, happened, (p-happened)**2])
         bin   = (p*self.bins).long().clamp(max=self.bins-1)
         new   = _sum_by_bin(terms, bin, self.bins)
         self.sums = new if self.sums is None else self.sums + new

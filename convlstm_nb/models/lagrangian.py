@@ -103,7 +103,7 @@ def motion(
     if T < 2: return x.new_zeros(B, 2, H, W)
     v = phase_shift(*_pairs(x, 1), subpixel=True, whiten=0)
     v = v[:,:,None,None].expand(-1, -1, H, W)
-    for apart in [1, 2 if T > 2 else 1, *[T//2]*3]:
+    for apart in [1, *[T//2]*4]:
         a,b = _pairs(x, apart)
         early,late = moved(a, v*(apart/2)),moved(b, v*(-apart/2))
         down,right = _slopes((early+late)/2)

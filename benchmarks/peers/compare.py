@@ -5,12 +5,12 @@ import torch
 from fastai.torch_core import set_seed
 from models import ConvGRUForecaster, SimVP, UNet
 from torch.utils.flop_counter import FlopCounterMode
+from convlstm_nb.callbacks import Autocast
 from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.learner import convlstm_learner, target_mean
 from convlstm_nb.models.forecaster import EncoderForecaster
 from convlstm_nb.monitoring import KeepBest
 from convlstm_nb.options import TrainOptions
-from convlstm_nb.precision import Autocast
 from convlstm_nb.presets import TurnAndMirror
 
 RECURRENT = dict(kernel_size=5, patch_size=4)

@@ -1,9 +1,9 @@
 "Moving digits: the sequences of the preset `quick`"
 from compare import NETWORKS, cost, train
-from convlstm_nb.experiment import make_experiment
 from convlstm_nb.losses import FrameBCE
 from convlstm_nb.metrics import skill
 from convlstm_nb.options import DigitsData
+from convlstm_nb.probabilistic import make_experiment
 
 MOTION = dict(size=32, digit_size=18, n_digits=1, context=5, horizon=5, speed=(1, 2))
 DATA   = dict(motion=MOTION, train=2400, valid=200, test=500, fresh=True)

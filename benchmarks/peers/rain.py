@@ -2,7 +2,6 @@
 random; each network forecasts the change from the last frame"""
 import os
 from compare import NETWORKS, cost, train
-from convlstm_nb.file_windows import file_windows
 from convlstm_nb.losses import FrameMSE
 from convlstm_nb.options import FileData
 from convlstm_nb.scoring import score_windows
@@ -22,7 +21,7 @@ ROWS = {
 def windows():
     "The parts of the file that `CONVLSTM_NB_MRMS` names"
     data = DATA | dict(path=os.environ['CONVLSTM_NB_MRMS'])
-    return file_windows(FileData.of(data))
+    return FileData.of(data).windows()
 
 def mean(values): return round(sum(values)/len(values), 6)
 

@@ -89,8 +89,11 @@ def _climatology(
 ): # Forecast of probabilities
     "Forecast how often each threshold is reached in training"
     batches = DataLoader(raw(train), batch_size=16)
-    yes = [exceeds(y, thresholds).transpose(0, 2).flatten(1) for *_,y in batches]
-    often = torch.cat(yes, 1).nanmean(1).view(-1, 1, 1)
+    yes,seen = 0.,0
+    for *_,y in batches:
+        happened = exceeds(y.double(), thresholds)
+        yes,seen = yes + happened.nansum((0,1,3,4)), seen + (~y.isnan()).sum()
+    often = (yes/seen).float().view(-1, 1, 1)
     return lambda x, horizon: often.expand(len(x), horizon, -1, *x.shape[3:])
 
 # %% ../nbs/52a_probabilistic.ipynb #c11

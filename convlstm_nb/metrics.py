@@ -252,6 +252,7 @@ _SCORE_TITLES = {
     'psnr': 'Peak signal-to-noise ratio in dB, data range',
     'csi': 'Critical success index at', 'pod': 'Probability of detection at',
     'far': 'False alarm ratio at', 'hss': 'Heidke skill score at',
+    'bias': 'Frequency bias at',
     'fss': 'Fractions skill score at'}
 # 0 for all others
 _PERFECT = dict(corr=1, ssim=1, psnr=math.inf, csi=1, pod=1, hss=1, fss=1)

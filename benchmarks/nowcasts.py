@@ -24,7 +24,11 @@ from convlstm_nb.data.windows import Windows
 from convlstm_nb.learner import forecast
 from convlstm_nb.metrics import SCORES, ForecastScores, persistence
 from convlstm_nb.probabilities import (
-    ProbabilityScores, exceeds, median_forecast, sharp_forecast)
+    ProbabilityScores,
+    exceeds,
+    median_forecast,
+    sharp_forecast,
+)
 from convlstm_nb.rain import match_frequencies, rain_scores
 from convlstm_nb.scoring import model_in_units, raw
 
@@ -44,7 +48,7 @@ def decibels(rain):
     return dB_transform(rain, threshold=.1, zerovalue=-15.)[0]
 
 def nowcast(method, rain, horizon, **kw):
-    "One of pysteps' forecasts from the input frames of a tile, in mm/h; None if it fails"
+    "A forecast of pysteps from the input frames of a tile, in mm/h; None if it fails"
     from pysteps import motion, nowcasts
     from pysteps.utils.transformation import dB_transform
     x = decibels(rain)
@@ -55,7 +59,7 @@ def nowcast(method, rain, horizon, **kw):
     return dB_transform(ahead, threshold=-10., inverse=True)[0]
 
 def of_pysteps(windows):
-    "S-PROG, and the mean and the probabilities of STEPS, for all windows; how many failed"
+    "S-PROG, mean and probabilities of STEPS for all windows, and how many failed"
     found,failed = dict(sprog=[], steps_mean=[], steps=[]),0
     for x,*_,y in windows:
         rain,horizon = x[:,0].double().numpy(),len(y)
@@ -94,9 +98,10 @@ def score_all(smooth, chances, windows, usual):
         lagrangian=of(lagrangian_persistence))
     values['matched'] = match_frequencies(values['model'], x)
     p = of(chances)
-    values['sharp'],values['median'] = (f(p, AT) for f in (sharp_forecast, median_forecast))
+    values |= dict(sharp=sharp_forecast(p, AT), median=median_forecast(p, AT))
     theirs,failed = of_pysteps(raw(windows))
-    probabilities = dict(model=p, steps=theirs.pop('steps'), climatology=usual.expand_as(p))
+    probabilities = dict(
+        model=p, steps=theirs.pop('steps'), climatology=usual.expand_as(p))
     values |= theirs
     probabilities |= {
         f'yes_no_{k}': exceeds(values[k], lowered(AT))
@@ -106,7 +111,9 @@ def score_all(smooth, chances, windows, usual):
     for k,v in values.items():
         total = ForecastScores(rain_scores(AT, slack=SLACK))
         total.update(v, y)
-        kept = {n: s for n,s in total.compute().items() if n.startswith(('csi','bias','fss'))}
+        kept = {
+            n: s for n,s in total.compute().items()
+            if n.startswith(('csi','bias','fss'))}
         mse  = ForecastScores(dict(mse=SCORES['mse_pixel']))
         mse.update(scaled(v), scaled(y))
         out['values'][k] = kept | dict(mse_scaled=mse.compute()['mse'])
@@ -116,7 +123,8 @@ def score_all(smooth, chances, windows, usual):
         out['probabilities'][k] = total.compute()
         if k in ('model','steps'):
             out['probabilities'][k]['reliability'] = {
-                f'{t:g}': [a.tolist() for a in r] for t,r in total.reliability().items()}
+                f'{t:g}': [a.tolist() for a in r]
+                for t,r in total.reliability().items()}
     return out
 
 @call_parse
@@ -127,26 +135,30 @@ def main(
 ):
     "Train what is not there, score everything, and keep it"
     file = os.environ.get('CONVLSTM_NB_MRMS')
-    if not file: sys.exit('set CONVLSTM_NB_MRMS to the file of rain, as in the tutorial on radar')
+    if not file: sys.exit('set CONVLSTM_NB_MRMS to the file of rain')
     warnings.simplefilter('ignore')
     runs = Path(runs)
     smooth  = Path(smooth) if smooth else train(file, runs, 0)
     chances = Path(chances) if chances else runs/'rain0-probabilities'
     if not (chances/'metrics.json').exists():
         subprocess.run([
-            command('convlstm_train'), *HOW.split(), '--data', file, '--name', chances.name,
-            '--runs', str(chances.parent), '--probabilities', '0.5,2,8'], check=True)
+            command('convlstm_train'), *HOW.split(), '--data', file,
+            '--name', chances.name, '--runs', str(chances.parent),
+            '--probabilities', '0.5,2,8'], check=True)
     own,windows = test_windows(smooth, file)
     model,other = load_model(smooth),load_model(chances)
-    fns = model_in_units(model, own['scaling'], own['mask']),in_units(other, own['scaling'])
+    fns = (
+        model_in_units(model, own['scaling'], own['mask']),
+        in_units(other, own['scaling']))
     usual,found = often(own['data'].windows()['train']),{}
     for horizon,name in LEADS.items():
         windows = Windows(
             windows.records, 10, horizon, stride=16, scaling=own['scaling'])
         found[name] = score_all(*fns, windows, usual)
         report(name, found[name])
-    keep('nowcasts', leads=found, thresholds=AT, members=MEMBERS, pysteps=installed('pysteps'),
-         steps={k: v for k,v in STEPS.items()}, torch=torch.__version__)
+    keep(
+        'nowcasts', leads=found, thresholds=AT, members=MEMBERS,
+        pysteps=installed('pysteps'), steps=STEPS, torch=torch.__version__)
 
 def in_units(model, scaling):
     "The probabilities of a model for frames in mm/h"
@@ -155,9 +167,9 @@ def in_units(model, scaling):
 def report(name, found):
     "Print means over the lead times"
     mean = lambda v: sum(v)/len(v)
-    print(f"\n{name}, {found['windows']} windows, {found['failed']} forecasts of pysteps failed")
+    print(f"\n{name}, {found['windows']} windows; pysteps failed {found['failed']} times")
     for k,s in found['values'].items():
-        line = [f"{1e3*mean(s['mse_scaled']):6.2f}"] + [f"{mean(s[f'{n}_{t:g}']):.3f}" for n in ('csi','bias') for t in AT]
-        print(f"{k:12}", *line)
+        yes_no = [f"{mean(s[f'{n}_{t:g}']):.3f}" for n in ('csi','bias') for t in AT]
+        print(f"{k:12} {1e3*mean(s['mse_scaled']):6.2f}", *yes_no)
     for k,s in found['probabilities'].items():
         print(f"{k:20}", *(f"{mean(s[f'brier_{t:g}']):.4f}" for t in AT))

@@ -167,7 +167,7 @@ def in_units(model, scaling):
 def report(name, found):
     "Print means over the lead times"
     mean = lambda v: sum(v)/len(v)
-    print(f"\n{name}, {found['windows']} windows; {found['failed']} failures of pysteps")
+    print(f"\n{name}, {found['windows']} windows, pysteps failed {found['failed']}x")
     for k,s in found['values'].items():
         yes_no = [f"{mean(s[f'{n}_{t:g}']):.3f}" for n in ('csi','bias') for t in AT]
         print(f"{k:12} {1e3*mean(s['mse_scaled']):6.2f}", *yes_no)

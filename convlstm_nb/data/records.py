@@ -190,10 +190,11 @@ class _Lazy(xr.backends.BackendArray):
 # %% ../../nbs/31_data.records.ipynb #c23
 def as_variable(
     dims, # Names of the axes
-    array, # NumPy, Dask, h5py or Zarr array, or anything with `shape` and `dtype` that slices
+    array, # NumPy, Dask, h5py or Zarr array, or another with `shape` and `dtype`
 )->xr.Variable:
     "Label the axes of an array, without reading it"
-    if isinstance(array, np.ma.MaskedArray): array = array.astype(np.float32).filled(np.nan)
+    if isinstance(array, np.ma.MaskedArray):
+        array = array.astype(np.float32).filled(np.nan)
     whole = isinstance(array, np.ndarray) or hasattr(array, '__array_function__')
     return xr.Variable(dims, array if whole else indexing.LazilyIndexedArray(_Lazy(array)))
 

@@ -66,18 +66,17 @@ def _own_bytes(
 
 def read_json(
     path, # An existing file
-    maker:str='convlstm_train', # What makes such a file, for the message
 ):
     "Read JSON, or say which file is not as it should be"
     try:
         return _from_json(json.loads(_own_bytes(Path(path)).decode()))
     except FileNotFoundError:
         raise arg_error(
-            path, f"a file that `{maker}` wrote", 'nothing there',
+            path, "a file that `convlstm_train` wrote", 'nothing there',
             error=FileNotFoundError) from None
     except (ValueError, RecursionError, AttributeError, TypeError) as e:
         raise arg_error(
-            path, f"JSON that `{maker}` wrote", f"text that is not ({e})") from None
+            path, "JSON that `convlstm_train` wrote", f"text that is not ({e})") from None
 
 # %% ../nbs/43_checkpoint.ipynb #c12
 def _checksum(

@@ -26,7 +26,6 @@ from convlstm_nb.callbacks import (
     ForecastHorizon,
     FreshSequences,
     ResetState,
-    check_reach,
     counted_pixels,
     evaluating,
     part_losses,
@@ -240,9 +239,8 @@ def _forecaster_for(
 ):
     "Check the given model, or build one that starts from the mean of the data"
     if model is None:
-        model,mean = EncoderForecaster(**channels(dls) | kwargs),target_mean(dls)
-        check_reach(model, mean, slack=0.)
-        return model.start_from_mean(mean)
+        model = EncoderForecaster(**channels(dls) | kwargs)
+        return model.start_from_mean(target_mean(dls))
     if kwargs:
         want = f"None where its arguments are given ({', '.join(kwargs)})"
         raise arg_error('model', want, type(model).__name__)

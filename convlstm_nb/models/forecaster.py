@@ -179,10 +179,9 @@ class EncoderForecaster(Forecaster):
             out_channels=out_channels, readout=readout, read_layers=read_layers,
             covariates=covariates, residual=residual)
         hidden,area = self.hidden_channels,patch_size**2
-        opts = dict(
-            kwargs, kernel_size=kernel_size, hidden_kernel_size=hidden_kernel_size)
-        self.encoder = ConvLSTM((in_channels+covariates)*area, hidden, **opts)
-        self.forecaster = ConvLSTM(covariates*area, hidden, **opts)
+        kwargs |= dict(kernel_size=kernel_size, hidden_kernel_size=hidden_kernel_size)
+        self.encoder = ConvLSTM((in_channels+covariates)*area, hidden, **kwargs)
+        self.forecaster = ConvLSTM(covariates*area, hidden, **kwargs)
 
 # %% ../../nbs/10_models.forecaster.ipynb #c25
 @patch
@@ -253,14 +252,13 @@ def check(self:Forecaster, x, horizon):
 @patch
 def check_covariates(self:Forecaster, covariates, x, horizon):
     "Expand covariates; return those of input frames and those of forecast frames"
+    if not self.covariates and covariates is None: return None,None
+    if not self.covariates:
+        raise arg_error(
+            'covariates', 'None, since the model was made without',
+            type(covariates).__name__, 'make one with `covariates=...`')
     T = x.shape[1]
     want = (x.shape[0],T+horizon,self.covariates,*x.shape[3:])
-    if not self.covariates:
-        if covariates is not None:
-            raise arg_error(
-                'covariates', 'None, since the model was made without',
-                type(covariates).__name__, 'make one with `covariates=...`')
-        return None,None
     told = f"of a shape that expands to {want}, {T} input and {horizon} forecast frames"
     if covariates is None: raise arg_error('covariates', told, None)
     check_like('covariates', covariates, self.frames.weight)
@@ -301,7 +299,8 @@ def start_from_mean(self:Forecaster,
     if self.output=='sigmoid':
         if not 0 <= mean.min() <= mean.max() <= 1:
             raise arg_error(
-                'mean', "from 0 to 1 where `output='sigmoid'`", mean.tolist())
+                'mean', "from 0 to 1 where `output='sigmoid'`", mean.tolist(),
+                "scale the data to it, or make the model with `output='identity'`")
         mean = torch.logit(mean, eps=1e-4)
     self.frames.bias.copy_(mean.repeat_interleave(self.patch_size**2))
     return self
@@ -337,12 +336,10 @@ class NextFrameForecaster(Forecaster):
 def forward(self:NextFrameForecaster,
     x, # Input frames, `(B,T,in_channels,H,W)`
     horizon:int=10, # Number of frames to forecast
-    # The true forecast frames, `(B,horizon,in_channels,H,W)`, for `feed`
-    target=None,
+    target=None, # The true frames ahead, `(B,horizon,in_channels,H,W)`, for `feed`
     # Where to feed true frames, bool `(B,T+horizon-2)`; only input frames if None
     feed=None,
-    # Return the forecasts of the input frames too, from the second on?
-    from_start:bool=False,
+    from_start:bool=False, # Return forecasts of the input frames too, but the first?
     # Of all frames, `(B,T+horizon,covariates,H,W)`, or a map `(covariates,H,W)`
     covariates=None,
 ): # Input of the loss, `(B,horizon,in_channels,H,W)`

@@ -33,10 +33,11 @@ def _unknown_layout(name, shape, channels):
     "Make the error for a shape that is ambiguous, or that the model cannot read"
     if channels:
         several = '(T,C,H,W) or (B,T,C,H,W)'
-        want = '(T,H,W), (T,C,H,W), (B,T,H,W) or (B,T,C,H,W)' if channels == 1 else several
-        want += f" with {channels} channel{'s' * (channels != 1)}"
+        if channels == 1: several = '(T,H,W), (T,C,H,W), (B,T,H,W) or (B,T,C,H,W)'
+        want = f"{several} with {channels} channel{'s' * (channels != 1)}"
         return arg_error(name, want, f"shape {shape}")
-    orders = {3: "'THW' or 'HWT'", 4: "'TCHW', 'BTHW' or 'THWC'", 5: "'BTCHW' or 'BTHWC'"}
+    orders = {
+        3: "'THW' or 'HWT'", 4: "'TCHW', 'BTHW' or 'THWC'", 5: "'BTCHW' or 'BTHWC'"}
     say = orders.get(len(shape), "'BTCHW'")
     return arg_error(
         name, 'an array whose axes are known', f"shape {shape}",
@@ -66,7 +67,8 @@ USUAL_NAMES = dict( # of coordinates
     H=('lat', 'latitude', 'y'), W=('lon', 'longitude', 'x'))
 
 _HINTS = dict(
-    H='row rows nrows line lines south_north', W='col cols column columns ncols west_east',
+    H='row rows nrows line lines south_north',
+    W='col cols column columns ncols west_east',
     B='sequence', T='time',
     C='band bands channel channels wavelength wavelengths rgb variable')
 
@@ -117,8 +119,8 @@ def _unknown_axes(ds, variable, axes, left, name):
     what, sizes = f'{name}: {variable}', ', '.join(f'{d}: {ds.sizes[d]}' for d in dims)
     if set('HW') - set(axes) or 'T' not in axes and left:
         return arg_error(
-            what, 'a variable whose axes of time, rows and columns are known', f"({sizes})",
-            "name them in their order, `axes='THW'` or `axes='BHWT'` say")
+            what, 'a variable whose axes of time, rows and columns are known',
+            f"({sizes})", "name them in their order, `axes='THW'` or `axes='BHWT'` say")
     d = left[0]
     letters = {v: k for k, v in axes.items()} | {d: 'C'}
     as_channels = ''.join(letters.get(k, '?') for k in dims)

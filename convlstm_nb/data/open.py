@@ -125,13 +125,15 @@ def _choose_variables(
 )->list:
     "Name the variables that are to be channels"
     bounds = {
-        str(v.attrs.get('bounds', v.encoding.get('bounds'))) for v in ds.variables.values()}
+        str(v.attrs.get('bounds', v.encoding.get('bounds')))
+        for v in ds.variables.values()}
     numbers = [
         k for k, v in ds.data_vars.items()
         if v.dtype.kind in 'biuf' and v.ndim >= least and k not in bounds]
     if variables is None and len(numbers) == 1: return numbers
     asked = [variables] if isinstance(variables, str) else list(variables or [])
-    if asked and set(asked) <= set(numbers) and len(set(asked)) == len(asked): return asked
+    if asked and set(asked) <= set(numbers) and len(set(asked)) == len(asked):
+        return asked
     others = '; '.join(
         f"{k} has {', '.join(map(str, v.dims)) or 'no axis'}"
         for k, v in ds.data_vars.items()
@@ -154,8 +156,9 @@ def _channels(
         attrs['grid_mapping'] = var.encoding['grid_mapping']
     labels = labels_along(ds, axes['C']) if 'C' in axes else [None]
     if len(labels) > 1000:
-        what, got = 'a variable of at most 1000 channels', f"{len(labels)} along {axes['C']}"
-        raise arg_error(variable, what, got)
+        raise arg_error(
+            variable, 'a variable of at most 1000 channels',
+            f"{len(labels)} along {axes['C']}")
     if len(labels) == 1: return [(variable, attrs)]
     if isinstance(labels[0], str): return [(n, attrs) for n in labels]
     number = 'g' if isinstance(labels[0], float) else ''

@@ -7,7 +7,7 @@ import torch
 from common import describe, keep
 from fastcore.script import call_parse
 from torch.utils.data import DataLoader
-from convlstm_nb.checkpoint import CONFIG, WEIGHTS, load_config, load_model
+from convlstm_nb.checkpoint import CONFIG, load_config, load_model
 from convlstm_nb.data.moving_mnist import MovingMNIST
 from convlstm_nb.learner import forecast
 from convlstm_nb.metrics import (
@@ -146,10 +146,10 @@ def main(
             'as trained': measure(model, motion, n_other),
             **{k: measure(model, motion, n_other, **v) for k, v in OTHER.items()}})
     SHIPPED.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG, WEIGHTS, 'history.csv', 'metrics.json'):
+    for name in (CONFIG, 'model.safetensors', 'history.csv', 'metrics.json'):
         shutil.copyfile(run / name, SHIPPED / name)
     text = card(
-        config, model, (run / WEIGHTS).stat().st_size, found | dict(describe=describe())
+        config, model, (run / 'model.safetensors').stat().st_size, found | dict(describe=describe())
     )
     (SHIPPED/'README.md').write_text(text, encoding='utf-8')
     x, y = (

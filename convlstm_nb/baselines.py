@@ -22,10 +22,9 @@ def advection(
     subpixel:bool=False, # Place the motion's peak between pixels?
 ): # `(B,horizon,C,H,W)`
     "Shift the last frame along the motion of the frames before"
-    T = x.shape[1]
-    if T < 2: raise arg_error('x', 'at least two known frames, to see a motion', T)
-    dtype,middle = torch.promote_types(x.dtype, torch.float32),(T-1)//2
-    seen = _filled(x).to(dtype)
+    seen = _filled(x)
+    T,dtype = x.shape[1],seen.dtype
+    middle  = (T-1)//2
     a,b,apart = seen[:,middle],seen[:,-1],T-1-middle
     speed = phase_shift(seen[:,:-1], seen[:,1:], subpixel)
     speed = speed + phase_shift(moved(a, speed*apart), b, subpixel)/apart
@@ -37,11 +36,14 @@ def advection(
 
 # %% ../nbs/22_baselines.ipynb #adf1
 def _filled(
-    x, # `(B,T,C,H,W)`; NaN where a pixel is missing
-): # Of the same shape
+    x, # `(B,T,C,H,W)`, at least two frames; NaN where a pixel is missing
+): # Of the same shape, in float32 or wider
     "Fill the missing pixels of each frame with what was seen last"
+    T = x.shape[1]
+    if T < 2: raise arg_error('x', 'at least two known frames, to see a motion', T)
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     if not x.isnan().any(): return x
-    return torch.stack([last_seen(x[:,:t+1]) for t in range(x.shape[1])], 1)
+    return torch.stack([last_seen(x[:,:t+1]) for t in range(T)], 1)
 
 # %% ../nbs/22_baselines.ipynb #c16
 def lagrangian_persistence(
@@ -49,10 +51,8 @@ def lagrangian_persistence(
     horizon:int=10, # Frames to forecast
 ): # `(B,horizon,C,H,W)`
     "Move the last frame along the motion near each pixel"
-    T = x.shape[1]
-    if T < 2: raise arg_error('x', 'at least two known frames, to see a motion', T)
     check_int('horizon', horizon)
-    seen = _filled(x).to(torch.promote_types(x.dtype, torch.float32))
+    seen = _filled(x)
     return moved_each(
         seen[:, -1:].expand(-1, horizon, -1, -1, -1),
         displacements(motion(seen), horizon)).to(x.dtype)

@@ -68,7 +68,7 @@ def _normalise(u, z, moments, group, parts, size, WIDTH: tl.constexpr,
 
 # %% ../nbs/03_kernels.ipynb #c13
 @triton.jit
-def _gate(z, at, mask, moments, norm_weight, bias, gate, k, size, HID: tl.constexpr,
+def _gate(z, at, mask, moments, weight, bias, gate, k, size, HID: tl.constexpr,
           GROUPS: tl.constexpr, S: tl.constexpr, ACC: tl.constexpr):
     "Read one gate: normalised, and with weight and bias"
     u = _at(z + gate*HID, at, mask, ACC)
@@ -78,23 +78,19 @@ def _gate(z, at, mask, moments, norm_weight, bias, gate, k, size, HID: tl.conste
         u, _ = _normalise(
             u, z, moments, group, tl.num_programs(0), size, WIDTH, GROUPS, S, ACC)
     v = u
-    if GROUPS: v *= _at(norm_weight + gate*HID, k, k<HID, ACC)
+    if GROUPS: v *= _at(weight + gate*HID, k, k<HID, ACC)
     if bias is not None: v += _at(bias + gate*HID, k, k<HID, ACC)
     return u, v
 
 # %% ../nbs/03_kernels.ipynb #c14
 @triton.jit
-def _read_gates(z, at, mask, moments, norm_weight, bias, k, size, HID: tl.constexpr,
+def _read_gates(z, at, mask, moments, weight, bias, k, size, HID: tl.constexpr,
                 GROUPS: tl.constexpr, S: tl.constexpr, ACC: tl.constexpr):
     "Read all four gates: normalised, and with weight and bias"
-    ui, i = _gate(
-        z, at, mask, moments, norm_weight, bias, 0, k, size, HID, GROUPS, S, ACC)
-    uf, f = _gate(
-        z, at, mask, moments, norm_weight, bias, 1, k, size, HID, GROUPS, S, ACC)
-    ug, g = _gate(
-        z, at, mask, moments, norm_weight, bias, 2, k, size, HID, GROUPS, S, ACC)
-    uo, o = _gate(
-        z, at, mask, moments, norm_weight, bias, 3, k, size, HID, GROUPS, S, ACC)
+    ui, i = _gate(z, at, mask, moments, weight, bias, 0, k, size, HID, GROUPS, S, ACC)
+    uf, f = _gate(z, at, mask, moments, weight, bias, 1, k, size, HID, GROUPS, S, ACC)
+    ug, g = _gate(z, at, mask, moments, weight, bias, 2, k, size, HID, GROUPS, S, ACC)
+    uo, o = _gate(z, at, mask, moments, weight, bias, 3, k, size, HID, GROUPS, S, ACC)
     return ui, uf, ug, uo, i, f, g, o
 
 # %% ../nbs/03_kernels.ipynb #c16
@@ -211,13 +207,13 @@ def _chain_rule(i, f, g, o, t, old, dh, d, drop, peeps, wci, wcf, wco):
 # %% ../nbs/03_kernels.ipynb #c23
 @triton.jit
 def _peek(i, f, o, old, new, ci, cf, co, peep, mask, ACC: tl.constexpr):
-    "Add the peephole terms to the gates; also return the weights"
+    "Open the gates, peephole terms included; also return the weights"
     wci, wcf, wco = old, old, old # not read if there are none
     if ci is not None:
         wci, wcf = _at(ci, peep, mask, ACC), _at(cf, peep, mask, ACC)
         wco = _at(co, peep, mask, ACC)
         i, f, o = i + wci*old, f + wcf*old, o + wco*new
-    return i, f, o, wci, wcf, wco
+    return tl.sigmoid(i), tl.sigmoid(f), tl.sigmoid(o), wci, wcf, wco
 
 # %% ../nbs/03_kernels.ipynb #c24
 @triton.jit
@@ -262,7 +258,6 @@ def _backward_kernel(z, c, new_c, valid, dout, dslot, hold, dc, dz, bias, norm_w
             z, at, mask, moments, norm_weight, bias, k, size, HID, GROUPS, S, ACC)
         old, new = _at(c, pixel, mask, ACC), _at(new_c, pixel, mask, ACC)
         i, f, o, wci, wcf, wco = _peek(i, f, o, old, new, ci, cf, co, peep, mask, ACC)
-        i, f, o = tl.sigmoid(i), tl.sigmoid(f), tl.sigmoid(o)
         g, t = _precise_tanh(g, ACC), _precise_tanh(new, ACC)
         dh, d, passed = _read_grads(
             dout, dslot, hold, dc, valid, drop_h, pixel, mask, b, k, HID, ACC)

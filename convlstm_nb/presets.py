@@ -19,7 +19,8 @@ from fastai.callback.core import Callback, CancelTrainException, CancelValidExce
 from fastai.learner import CastToTensor
 from .checkpoint import MODELS
 from .checks import arg_error, check_choice
-from .learner import convlstm_learner, same_chance
+from .dataloaders import same_chance
+from .learner import convlstm_learner
 from .models.forecaster import EncoderForecaster
 from .models.lagrangian import LagrangianForecaster
 from .models.papers import PAPERS

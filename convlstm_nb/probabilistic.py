@@ -28,6 +28,7 @@ from .learner import channels, forecast
 from .metrics import persistence
 from .options import FileData, config_errors, data_of
 from .plotting import save_figure
+from .rain import slack_of
 from .scoring import printable, raw
 
 # %% ../nbs/52a_probabilistic.ipynb #c9
@@ -50,8 +51,7 @@ class ProbabilityExperiment(FileExperiment):
         "Make the loss: cross-entropy of the thresholds"
         if said: raise arg_error('loss', 'absent with `probabilities`', said)
         at = torch.tensor(self.data.probabilities).view(-1, 1, 1, 1)
-        # a value that was scaled and back is not quite what it was
-        scaled = self.parts['train'].scaling(at - 1e-4*at.abs())
+        scaled = self.parts['train'].scaling(at - slack_of(at))
         return ExceedanceLoss(scaled.flatten().tolist())
 
 # %% ../nbs/52a_probabilistic.ipynb #c10
@@ -81,7 +81,8 @@ def _yes_or_no(
     thresholds, # Values
 ): # Forecast of probabilities, 0 or 1
     "Compare the forecast values with the thresholds"
-    return lambda x, horizon: exceeds(fn(x, horizon), [t - 1e-4*abs(t) for t in thresholds])
+    at = [t - slack_of(t) for t in thresholds]
+    return lambda x, horizon: exceeds(fn(x, horizon), at)
 
 def _climatology(
     train:Windows, # The training part

@@ -25,16 +25,11 @@ from fastai.learner import Recorder
 from fastai.optimizer import Optimizer
 from fastai.torch_core import to_device
 from fastcore.basics import patch
-from convlstm_nb.learner import (
-    SequenceLearner,
-    generator_state,
-    plain_attributes,
-    same_chance,
-    set_generator_state,
-)
 from .callbacks import peers, stateful_layers
 from .checkpoint import load_tensors, pack, save_tensors, unpack
 from .checks import arg_error, check_bool, previous_path
+from .dataloaders import generator_state, same_chance, set_generator_state
+from .learner import SequenceLearner, plain_attributes
 from .monitoring import flat, named
 
 # %% ../nbs/44_resume.ipynb #c14

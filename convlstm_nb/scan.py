@@ -20,7 +20,7 @@ from convlstm_nb.steps import (
     _rows,
     _Steps,
 )
-from .cell import GROUPS, ConvLSTMCell, check_room, same_conv, same_padding
+from .cell import GROUPS, ConvLSTMCell, check_room, same_conv
 from .checks import check_choice, check_int
 from .kernels import choose_gates
 
@@ -274,9 +274,7 @@ def _scan_fast(
     (h,c),compiling = state,torch.compiler.is_compiling()
     if not compiling: # subclasses are slow: they intercept every operator
         x,h,c = (None if t is None else t.as_subclass(torch.Tensor) for t in (x,h,c))
-    if cell.padding_mode in ('reflect','circular'):
-        pads = same_padding(cell.hidden_kernel_size, (1,)*cell.spatial_dims)
-        check_room(h, pads, cell.padding_mode)
+    check_room(h, cell.hidden_kernel_size, cell.padding_mode)
     dtype,way = _compute_dtype(cell.weight_hh),'long'
     if steps==1 and not compiling and not torch.is_grad_enabled():
         way = _one_frame(h, cell.weight_hh)

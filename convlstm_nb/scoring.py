@@ -31,7 +31,7 @@ from convlstm_nb.metrics import (
 from .data.scaling import Scaling
 from .data.windows import Windows, fill_missing
 from .learner import forecast
-from .rain import rain_scores
+from .rain import rain_scores, slack_of
 
 # %% ../nbs/50_scoring.ipynb #c12
 def printable(
@@ -48,8 +48,8 @@ def file_scores(
     "Choose the scores of a file: in its units, each variable alone"
     first = windows.records[0]
     usual = {k: SCORES[k] for k in ('rmse', 'mae_pixel', 'corr', 'mse')}
-    for t in thresholds: # a value that was scaled and back is not quite what it was
-        usual |= rain_scores([t], slack=1e-4*abs(t), window=min(9, *first.shape[2:]))
+    for t in thresholds:
+        usual |= rain_scores([t], slack=slack_of(t), window=min(9, *first.shape[2:]))
     names = list(first.variables)
     # a run may not know them
     spans = [*(windows.scaling.span or ()), *[0]*len(names)]

@@ -195,7 +195,7 @@ MISTAKES = [
     ('a pixel of a forecast file that was never seen, filled in silence', '52_experiment', {'y = torch.where(seen, y, torch.nan)': 'pass'}),
     ('unseen air that stays where it was while the rain moves', '12_models.lagrangian', {'return moved_each(each, ways) > .5': 'return each > .5'}, ['52_experiment']),
     ('events of one file as one sequence', '37_data.splits', {"runs = r.runs() if by == 'sequence' else [(0, len(r))]": 'runs = [(0, len(r))]'}),
-    ('the thresholds of a run compared with scaled values', '52a_probabilistic', {"scaled = self.parts['train'].scaling(at - 1e-4*at.abs())": 'scaled = at'}),
+    ('the thresholds of a run compared with scaled values', '52a_probabilistic', {"scaled = self.parts['train'].scaling(at - slack_of(at))": 'scaled = at'}),
 ]
 PAGES = sorted({p for m in MISTAKES for p in (m[3] if len(m)>3 else [m[1]])})
 

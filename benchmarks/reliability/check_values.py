@@ -15,10 +15,12 @@ from reference import Direction, Stack
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
-from convlstm_nb.cell import PADDING_MODES, ConvLSTMCell
+from convlstm_nb.cell import ConvLSTMCell
 from convlstm_nb.layers import ConvLSTM
 from convlstm_nb.models.forecaster import EncoderForecaster, NextFrameForecaster
 from convlstm_nb.scan import loop_reason, scan, scan_form
+
+PADDING_MODES = 'zeros', 'reflect', 'replicate', 'circular'
 
 def number(t): return t.nan_to_num(torch.inf).item() # `max` would overlook a NaN
 

@@ -131,7 +131,8 @@ def _spread(
     time, what = record.dims[0], f'{record.name}: {name}'
     sizes = dict(zip(record.dims, (T if time in var.dims else 1, H, W)))
     want = tuple(sizes[d] for d in var.dims)
-    if var.shape != want: raise arg_error(what, f"of shape {want}", f"shape {var.shape}")
+    if var.shape != want:
+        raise arg_error(what, f"of shape {want}", f"shape {var.shape}")
     times = record.times if time in var.dims else None
     values = var.set_dims(sizes).values[:, None]
     return Record(values, times, variables={name: {}}, dims=record.dims, name=what)

@@ -144,7 +144,8 @@ def _image_kind(
 )->str: # One of `_DTYPES`
     "Say how the pixels of an image are read"
     if im.mode in ('1', 'L', 'LA'): return 'L'
-    if im.mode.startswith('I;16') or (im.mode == 'I' and im.format == 'PNG'): return 'I;16'
+    if im.mode.startswith('I;16') or (im.mode == 'I' and im.format == 'PNG'):
+        return 'I;16'
     if im.mode in ('I', 'F'): return im.mode
     if im.mode != 'P': return 'RGB'
     palette = np.reshape(im.getpalette('RGB') or [0, 0, 1], (-1, 3))
@@ -176,8 +177,8 @@ class _ImageFiles:
             for what, wanted in first.items():
                 if about[what] != wanted:
                     raise arg_error(
-                        p, f"of the {what} {wanted} as {Path(paths[0]).name}", about[what],
-                        'convert the frames, or put them into two folders')
+                        p, f"of the {what} {wanted} as {Path(paths[0]).name}",
+                        about[what], 'convert the frames, or put them into two folders')
         self.kind, self.nodata = first['depth'], first['missing value']
         self.pages = [(p, i) for p, n in zip(paths, pages) for i in range(n)]
         columns, rows = sizes[0]

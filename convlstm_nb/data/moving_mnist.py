@@ -203,14 +203,16 @@ class MovingMNIST(EpochDataset):
 
     def __getitem__(self, i): return tuple(t[0] for t in self.make_batch([i]))
 
-    def make_batch(self,
-        numbers, # Of the sequences
-        device=None, # Where the frames shall be; the CPU by default
-    ): # Input and target frames, `(B,T,1,size,size)`
-        "Make several sequences at once, which is faster than one by one"
-        # bytes are moved, and not floats of four
-        frames = torch.from_numpy(self._frames(numbers)).to(device)/255
-        return frames[:,:self.context],frames[:,self.context:]
+# %% ../../nbs/33_data.moving_mnist.ipynb #na6b542a6
+@patch
+def make_batch(self:MovingMNIST,
+    numbers, # Of the sequences
+    device=None, # Where the frames shall be; the CPU by default
+): # Input and target frames, `(B,T,1,size,size)`
+    "Make several sequences at once, which is faster than one by one"
+    # bytes are moved, and not floats of four
+    frames = torch.from_numpy(self._frames(numbers)).to(device)/255
+    return frames[:,:self.context],frames[:,self.context:]
 
 # %% ../../nbs/33_data.moving_mnist.ipynb #c47
 def _check_motion(

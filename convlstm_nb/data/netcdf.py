@@ -41,7 +41,8 @@ def _check_chunks(
     corners, # The first place of each chunk to look at
 ):
     "Refuse chunks that unpack to more than they may"
-    deflate, limit = _check_filters(dset), prod(dset.chunks) * dset.id.get_type().get_size()
+    deflate = _check_filters(dset)
+    limit = prod(dset.chunks) * dset.id.get_type().get_size()
     for c in map(dset.id.get_chunk_info_by_coord, corners):
         # as large on the disk as it may be, and LZF makes at most ninety bytes of one
         over = c.size > chunk_room(limit)

@@ -63,7 +63,8 @@ def _valid_range(
         for v, open_end in zip(said, (-np.inf, np.inf))]
     # half a step of packed numbers, or the rounding of float32
     slack = abs(float(step)) / 2
-    if stored.kind not in 'iu': slack = 1e-6 * max(abs(v) for v in ends if np.isfinite(v))
+    if stored.kind not in 'iu':
+        slack = 1e-6 * max(abs(v) for v in ends if np.isfinite(v))
     return min(ends) - slack, max(ends) + slack
 
 # %% ../../nbs/36_data.open.ipynb #c14
@@ -124,13 +125,15 @@ def _choose_variables(
 )->list:
     "Name the variables that are to be channels"
     bounds = {
-        str(v.attrs.get('bounds', v.encoding.get('bounds'))) for v in ds.variables.values()}
+        str(v.attrs.get('bounds', v.encoding.get('bounds')))
+        for v in ds.variables.values()}
     numbers = [
         k for k, v in ds.data_vars.items()
         if v.dtype.kind in 'biuf' and v.ndim >= least and k not in bounds]
     if variables is None and len(numbers) == 1: return numbers
     asked = [variables] if isinstance(variables, str) else list(variables or [])
-    if asked and set(asked) <= set(numbers) and len(set(asked)) == len(asked): return asked
+    if asked and set(asked) <= set(numbers) and len(set(asked)) == len(asked):
+        return asked
     others = '; '.join(
         f"{k} has {', '.join(map(str, v.dims)) or 'no axis'}"
         for k, v in ds.data_vars.items()
@@ -149,11 +152,13 @@ def _channels(
     "Name the channels of a variable, and take what the file says of them"
     var = ds[variable]
     attrs = dict(var.attrs)
-    if 'grid_mapping' in var.encoding: attrs['grid_mapping'] = var.encoding['grid_mapping']
+    if 'grid_mapping' in var.encoding:
+        attrs['grid_mapping'] = var.encoding['grid_mapping']
     labels = labels_along(ds, axes['C']) if 'C' in axes else [None]
     if len(labels) > 1000:
-        what, got = 'a variable of at most 1000 channels', f"{len(labels)} along {axes['C']}"
-        raise arg_error(variable, what, got)
+        raise arg_error(
+            variable, 'a variable of at most 1000 channels',
+            f"{len(labels)} along {axes['C']}")
     if len(labels) == 1: return [(variable, attrs)]
     if isinstance(labels[0], str): return [(n, attrs) for n in labels]
     number = 'g' if isinstance(labels[0], float) else ''
@@ -177,7 +182,8 @@ def _frame_times(
     first = min(ds.variables, key=rank)
     if rank(first) == 3: return None
     var, what = ds.variables[first], f'{name}: {first}'
-    if var.dtype.kind not in 'iufMSUO': raise arg_error(what, 'dates or numbers', var.dtype)
+    if var.dtype.kind not in 'iufMSUO':
+        raise arg_error(what, 'dates or numbers', var.dtype)
     units, calendar = var.attrs.get('units', ''), var.attrs.get('calendar', 'standard')
     return read_times(np.atleast_1d(var.values), str(units), str(calendar), what)
 
@@ -291,7 +297,8 @@ def _open_path(
     elif suffix in ('.npy', '.npz'):
         opens, axes = partial(numpy_dataset, path, variables, axes), None
         if suffix == '.npy': variables = None
-    elif suffix in _ENDINGS.split() or folder: opens, variables = _in_group(path, variables)
+    elif suffix in _ENDINGS.split() or folder:
+        opens, variables = _in_group(path, variables)
     else:
         endings = _ENDINGS.replace(' ', ', ')
         raise arg_error(
@@ -360,6 +367,11 @@ def open_records(
         missing_dims=check_choice('missing_dims', missing_dims, ['raise', 'ignore']))
     found = _open_memory(path, variables, axes, **kwargs)
     if found is not None: return found
+    return _open_files(path, variables, axes, join, **kwargs)
+
+# %% ../../nbs/36_data.open.ipynb #nddd9e381
+def _open_files(path, variables, axes, join, **kwargs):
+    "Open one or several files, and join them"
     files = find_files(path)
     if not files: raise arg_error('path', 'at least one file', 'an empty list')
     # one file for each time has no axis of time

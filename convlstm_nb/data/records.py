@@ -41,7 +41,8 @@ def _check_fields(r):
         what = f"{channels}, one for each channel"
         raise arg_error(f'{r.name}: variables', what, list(r.variables))
     if r.valid is not None and r.valid.shape != size:
-        raise arg_error(f'{r.name}: valid', f"of shape {size}", f"shape {r.valid.shape}")
+        raise arg_error(
+            f'{r.name}: valid', f"of shape {size}", f"shape {r.valid.shape}")
     for z in r.covariates:
         if z.shape[2:] != size or len(z) not in (1, len(r)):
             what = f"of {len(r)} frames or one, of {size}"
@@ -190,10 +191,11 @@ class _Lazy(xr.backends.BackendArray):
 # %% ../../nbs/31_data.records.ipynb #c23
 def as_variable(
     dims, # Names of the axes
-    array, # NumPy, Dask, h5py or Zarr array, or anything with `shape` and `dtype` that slices
+    array, # NumPy, Dask, h5py or Zarr array, or another with `shape` and `dtype`
 )->xr.Variable:
     "Label the axes of an array, without reading it"
-    if isinstance(array, np.ma.MaskedArray): array = array.astype(np.float32).filled(np.nan)
+    if isinstance(array, np.ma.MaskedArray):
+        array = array.astype(np.float32).filled(np.nan)
     whole = isinstance(array, np.ndarray) or hasattr(array, '__array_function__')
     return xr.Variable(dims, array if whole else indexing.LazilyIndexedArray(_Lazy(array)))
 
@@ -203,7 +205,8 @@ def dimension_names(
 )->tuple|None: # Names
     "Look up the names of the axes of an array"
     names = getattr(getattr(array, 'metadata', None), 'dimension_names', None)
-    if not names and hasattr(array, 'attrs'): names = array.attrs.get('_ARRAY_DIMENSIONS')
+    if not names and hasattr(array, 'attrs'):
+        names = array.attrs.get('_ARRAY_DIMENSIONS')
     return tuple(names) if names and all(names) else None
 
 # %% ../../nbs/31_data.records.ipynb #c25
@@ -373,6 +376,7 @@ def write_forecast(
         ds = forecast_dataset(x, record, step)
         with atomic_path(path) as part:
             ds.to_netcdf(
-                part, engine='h5netcdf', encoding={v: {'zlib': True} for v in ds.data_vars})
+                part, engine='h5netcdf',
+                encoding={v: {'zlib': True} for v in ds.data_vars})
     else: save_array(path, x[:, 0] if x.shape[1] == 1 else x, force)
     return path

@@ -179,6 +179,7 @@ def _frames_between(
         if p is None or q is None or apart(p, q) > 0: return np.inf
     return _late(a, b, apart)
 
+# %% ../../nbs/37_data.splits.ipynb #n1507f397
 def _late(a, b, apart):
     "Count the frames between two records by their times"
     late = apart(a.times, b.times)

@@ -22,7 +22,7 @@ from convlstm_nb.checks import (
     delegates,
 )
 from ..cell import ConvLSTMCell
-from ..layers import ConvLSTM, check_options
+from ..layers import ConvLSTM, _hidden_channels
 
 # %% ../../nbs/10_models.forecaster.ipynb #c8
 def to_patches(
@@ -83,42 +83,54 @@ class Forecaster(nn.Module):
 
     def __init__(self,
         in_channels:int, # Channels of a frame
-        out_channels:int, # Channels of a forecast frame
+        hidden_channels, # Channels of the state, layer by layer
+        options:dict, # Options of the cells, `device` and `dtype` among them
+        *,
         patch_size:int, # Side of the patches that are folded into channels, in pixels
         output:str, # Function that `predict` applies: `'sigmoid'` or `'identity'`
-        hidden_channels:int, # Channels that the read-out reads
+        out_channels:int|None=None, # Channels of a forecast frame
+        readout:str='linear', # `'linear'` or `'conv'`
+        read_layers:str='last', # Layers that the read-out reads: `'all'` or `'last'`
         covariates:int=0, # Channels of known-future covariates
         residual:bool=False, # Forecast the change from the last frame?
-        readout:str='linear', # `'linear'` or `'conv'`
-        width:int=1, # Channels between the two convolutions of `'conv'`
-        **kwargs, # `device` and `dtype`
     ):
         super().__init__()
-        self.readout = check_choice('readout', readout, ['linear','conv'])
+        self.hidden_channels = _stack_sizes(hidden_channels, options)
         self.in_channels  = check_int('in_channels', in_channels)
-        self.out_channels = check_int('out_channels', out_channels)
-        self.patch_size = check_int('patch_size', patch_size)
-        self.output     = check_choice('output', output, list(OUTPUTS))
-        self.covariates = check_int('covariates', covariates, 0)
-        self.residual   = check_bool('residual', residual)
-        if residual and output != 'identity':
-            raise arg_error(
-                'residual', f"False where `output={output!r}`, which makes no change",
-                True, "pass `output='identity'`")
-        if residual and out_channels > in_channels:
-            most = f"at most {in_channels}, the channels of a frame with `residual=True`"
-            raise arg_error('out_channels', most, out_channels)
-        made = self.out_channels * self.patch_size**2
-        self.frames = (
-            _ConvReadout(hidden_channels, made, width, **kwargs) if readout == 'conv'
-            else nn.Conv2d(hidden_channels, made, 1, **kwargs))
+        self.out_channels = check_int(
+            'out_channels', in_channels if out_channels is None else out_channels)
+        self.patch_size  = check_int('patch_size', patch_size)
+        self.output      = check_choice('output', output, list(OUTPUTS))
+        self.readout     = check_choice('readout', readout, ['linear','conv'])
+        self.read_layers = check_choice('read_layers', read_layers, ['all','last'])
+        self.covariates  = check_int('covariates', covariates, 0)
+        self.residual    = check_bool('residual', residual)
+        self.frames = self.make_readout(options)
         if residual: self.start_still()
 
-# %% ../../nbs/10_models.forecaster.ipynb #c20
+# %% ../../nbs/10_models.forecaster.ipynb #nb414fdfc
+@patch
+def make_readout(self:Forecaster, options):
+    "Make the read-out, on the device and in the dtype of the cells"
+    check_choice('dtype', options.get('dtype'), [None,*FLOATS])
+    shared = {k:v for k,v in options.items() if k in ('device','dtype')}
+    top,made = self.hidden_channels[-1],self.out_channels*self.patch_size**2
+    reads = sum(self.hidden_channels) if self.read_layers=='all' else top
+    if self.readout=='conv': return _ConvReadout(reads, made, 2*top, **shared)
+    return nn.Conv2d(reads, made, 1, **shared)
+
+# %% ../../nbs/10_models.forecaster.ipynb #nad671760
 @patch
 @torch.no_grad()
 def start_still(self:Forecaster):
     "Zero the read-out, so that an untrained model forecasts no change"
+    if self.output != 'identity':
+        raise arg_error(
+            'residual', f"False where `output={self.output!r}`, which makes no change",
+            True, "pass `output='identity'`")
+    if self.out_channels > self.in_channels:
+        most = f"at most {self.in_channels}, the channels of a frame"
+        raise arg_error('out_channels', most, self.out_channels)
     self.frames.weight.zero_()
     self.frames.bias.zero_()
 
@@ -162,18 +174,14 @@ class EncoderForecaster(Forecaster):
         residual:bool=False, # Forecast the change from the last input frame?
         **kwargs
     ):
-        hidden = _stack_sizes(hidden_channels, kwargs)
-        check_choice('read_layers', read_layers, ['all','last'])
-        read = sum(hidden) if read_layers=='all' else hidden[-1]
         super().__init__(
-            in_channels, in_channels if out_channels is None else out_channels,
-            patch_size, output, read, covariates, residual,
-            **_readout(readout, hidden, kwargs))
-        self.hidden_channels,self.read_layers = hidden,read_layers
-        opts = dict(
-            kwargs, kernel_size=kernel_size, hidden_kernel_size=hidden_kernel_size)
-        self.encoder = ConvLSTM((in_channels+covariates)*patch_size**2, hidden, **opts)
-        self.forecaster = ConvLSTM(covariates*patch_size**2, hidden, **opts)
+            in_channels, hidden_channels, kwargs, patch_size=patch_size, output=output,
+            out_channels=out_channels, readout=readout, read_layers=read_layers,
+            covariates=covariates, residual=residual)
+        hidden,area = self.hidden_channels,patch_size**2
+        kwargs |= dict(kernel_size=kernel_size, hidden_kernel_size=hidden_kernel_size)
+        self.encoder = ConvLSTM((in_channels+covariates)*area, hidden, **kwargs)
+        self.forecaster = ConvLSTM(covariates*area, hidden, **kwargs)
 
 # %% ../../nbs/10_models.forecaster.ipynb #c25
 @patch
@@ -211,7 +219,7 @@ def read_on(self:EncoderForecaster, x, state, horizon, known=None, ahead=None):
     h = torch.cat(outs, 2) if self.read_layers == 'all' else outs[-1]
     return self.make_frames(h, x[:,-1]), state
 
-# %% ../../nbs/10_models.forecaster.ipynb #c28
+# %% ../../nbs/10_models.forecaster.ipynb #n1f0bddc5
 def _stack_sizes(hidden_channels, kwargs):
     "Return the channels of each layer, after a check of the options"
     why = dict(
@@ -221,18 +229,9 @@ def _stack_sizes(hidden_channels, kwargs):
         bidirectional='the future is not known',
         stateful='every call begins anew; `advance` goes on')
     for k in why.keys() & kwargs.keys(): raise arg_error(k, 'absent', kwargs[k], why[k])
-    several = isinstance(hidden_channels, (list,tuple))
-    hidden  = list(hidden_channels) if several else [hidden_channels]
-    check_int('length of hidden_channels', len(hidden))
-    check_options(kwargs)
-    return [check_int('hidden_channels', h) for h in hidden]
+    return _hidden_channels(hidden_channels, 1)
 
-def _readout(readout, hidden, kwargs):
-    "Return the options of the read-out: twice as wide as the top layer, on its device"
-    check_choice('dtype', kwargs.get('dtype'), [None,*FLOATS])
-    shared = {k:v for k,v in kwargs.items() if k in ('device','dtype')}
-    return dict(readout=readout, width=2*hidden[-1], **shared)
-
+# %% ../../nbs/10_models.forecaster.ipynb #nd9379946
 @patch
 def cover(self:Forecaster,
     seen, # Where a pixel was seen, bool `(B,C,H,W)`
@@ -253,14 +252,13 @@ def check(self:Forecaster, x, horizon):
 @patch
 def check_covariates(self:Forecaster, covariates, x, horizon):
     "Expand covariates; return those of input frames and those of forecast frames"
+    if not self.covariates and covariates is None: return None,None
+    if not self.covariates:
+        raise arg_error(
+            'covariates', 'None, since the model was made without',
+            type(covariates).__name__, 'make one with `covariates=...`')
     T = x.shape[1]
     want = (x.shape[0],T+horizon,self.covariates,*x.shape[3:])
-    if not self.covariates:
-        if covariates is not None:
-            raise arg_error(
-                'covariates', 'None, since the model was made without',
-                type(covariates).__name__, 'make one with `covariates=...`')
-        return None,None
     told = f"of a shape that expands to {want}, {T} input and {horizon} forecast frames"
     if covariates is None: raise arg_error('covariates', told, None)
     check_like('covariates', covariates, self.frames.weight)
@@ -301,7 +299,8 @@ def start_from_mean(self:Forecaster,
     if self.output=='sigmoid':
         if not 0 <= mean.min() <= mean.max() <= 1:
             raise arg_error(
-                'mean', "from 0 to 1 where `output='sigmoid'`", mean.tolist())
+                'mean', "from 0 to 1 where `output='sigmoid'`", mean.tolist(),
+                "scale the data to it, or make the model with `output='identity'`")
         mean = torch.logit(mean, eps=1e-4)
     self.frames.bias.copy_(mean.repeat_interleave(self.patch_size**2))
     return self
@@ -324,14 +323,12 @@ class NextFrameForecaster(Forecaster):
         residual:bool=False, # Forecast the change from the previous frame?
         **kwargs
     ):
-        hidden = _stack_sizes(hidden_channels, kwargs)
         check_choice('output', output, ['sigmoid','identity'])
         super().__init__(
-            in_channels, in_channels, patch_size, output, hidden[-1], covariates,
-            residual, **_readout(readout, hidden, kwargs))
-        self.hidden_channels = hidden
+            in_channels, hidden_channels, kwargs, patch_size=patch_size, output=output,
+            readout=readout, covariates=covariates, residual=residual)
         self.stack = ConvLSTM(
-            (in_channels + covariates) * patch_size**2, hidden, kernel_size,
+            (in_channels+covariates)*patch_size**2, self.hidden_channels, kernel_size,
             hidden_kernel_size=hidden_kernel_size, **kwargs)
 
 # %% ../../nbs/10_models.forecaster.ipynb #c48
@@ -339,29 +336,25 @@ class NextFrameForecaster(Forecaster):
 def forward(self:NextFrameForecaster,
     x, # Input frames, `(B,T,in_channels,H,W)`
     horizon:int=10, # Number of frames to forecast
-    # The true forecast frames, `(B,horizon,in_channels,H,W)`, for `feed`
-    target=None,
-    # Where to feed the true frame, bool `(B,T+horizon-2)`, from the second frame
-    # on; only the input frames if None
+    target=None, # The true frames ahead, `(B,horizon,in_channels,H,W)`, for `feed`
+    # Where to feed true frames, bool `(B,T+horizon-2)`; only input frames if None
     feed=None,
-    # Return the forecasts of the input frames too, from the second on?
-    from_start:bool=False,
+    from_start:bool=False, # Return forecasts of the input frames too, but the first?
     # Of all frames, `(B,T+horizon,covariates,H,W)`, or a map `(covariates,H,W)`
     covariates=None,
 ): # Input of the loss, `(B,horizon,in_channels,H,W)`
     "Read `x`, then feed each forecast back"
     horizon,T = self.check(x, horizon),x.shape[1]
-    check_bool('from_start', from_start)
-    true,feed = _check_feed(x, horizon, target, feed)
-    if target is None and not from_start:
+    if target is None and feed is None and not from_start:
         return self.advance(x, None, horizon, covariates)[0]
+    true,feed = _check_feed(x, horizon, target, feed)
     z,state,ys = self.covariates_ahead(covariates, x, horizon),None,[]
     for t in range(T + horizon - 1):
-        frame = x[:,0]
-        if t:
-            seen  = true[:,t] if t < true.shape[1] else None
-            frame = _pick(feed[:,t-1], seen, OUTPUTS[self.output](ys[-1]))
-        y, state = self.next(frame, state, z[t])
+        frame = true[:,t]
+        if t: # the true frame for some sequences, the forecast for the others
+            guess = OUTPUTS[self.output](ys[-1]).to(true.dtype)
+            frame = torch.where(feed[:,t-1].view(-1,1,1,1), frame, guess)
+        y,state = self.next(frame, state, z[t])
         ys.append(y)
     return torch.stack(ys if from_start else ys[T-1:], 1)
 
@@ -405,27 +398,20 @@ def covariates_ahead(self:NextFrameForecaster, covariates, x, horizon):
 def _check_feed(x, horizon, target, feed):
     "Check the true frames and `feed`; return both as tensors"
     B,T = x.shape[:2]
-    if feed is None and target is not None:
-        raise arg_error(
-            'target', 'None without `feed`, which says where to feed it',
-            type(target).__name__)
-    if feed is None: feed = (torch.arange(1, T+horizon-1) < T).expand(B, -1)
-    elif not isinstance(feed, torch.Tensor):
-        raise arg_error(
-            'feed', 'a tensor of bools', type(feed).__name__, error=TypeError)
-    elif tuple(feed.shape) != (B,T+horizon-2) or feed.dtype != torch.bool:
-        raise arg_error(
-            'feed', f"bool of shape {(B, T + horizon - 2)}",
-            f"{feed.dtype} of shape {tuple(feed.shape)}")
-    elif target is None: raise arg_error('target', 'given with `feed`', None)
-    if target is None: return x,feed.to(x.device)
     want = (B,horizon,*x.shape[2:])
+    if (feed is None) != (target is None):
+        got = None if target is None else type(target).__name__
+        raise arg_error('target', 'given with `feed`, and only with it', got)
+    if feed is None: # the input frames alone
+        target,feed = x.new_zeros(want),(torch.arange(1, T+horizon-1) < T).expand(B, -1)
     check_tensor('target', target)
     if tuple(target.shape) != want:
         raise arg_error('target', f"of shape {want}", f"shape {tuple(target.shape)}")
+    if not isinstance(feed, torch.Tensor):
+        raise arg_error(
+            'feed', 'a tensor of bools', type(feed).__name__, error=TypeError)
+    if tuple(feed.shape) != (B,T+horizon-2) or feed.dtype != torch.bool:
+        raise arg_error(
+            'feed', f"bool of shape {(B, T + horizon - 2)}",
+            f"{feed.dtype} of shape {tuple(feed.shape)}")
     return torch.cat([x, target.to(x.dtype)], 1),feed.to(x.device)
-
-def _pick(feed, true, guess): # `(B,)`, `(B,C,H,W)` or None, `(B,C,H,W)`
-    "Select the true frame for some sequences and the forecast for the others"
-    if true is None: return guess
-    return torch.where(feed.view(-1,1,1,1), true, guess.to(true.dtype))

@@ -44,9 +44,6 @@ class PeriodicForecaster(FrameMemory, EncoderForecaster):
             in_channels, hidden_channels, kernel_size, out_channels=out,
             covariates=check_int('covariates', covariates, 0)
             + check_int('out_channels', out), output='identity', **kwargs)
-        if out > in_channels:
-            raise arg_error(
-                'out_channels', f"at most {in_channels}, the channels of a frame", out)
         self.period = self.memory = check_int('period', period)
         self.covariates = covariates # without the added one
         self.start_still()

@@ -16,6 +16,7 @@ from nbdev.serve import proc_nbs
 from smalldocs import layout
 from smalldocs.config import load
 from smalldocs.site import Site
+from llms import slim_copies
 
 re_font = re.compile(r'@import url\([^)]*\);?')
 re_link = re.compile(
@@ -163,6 +164,7 @@ def main(
                 katex, site.out / 'site_libs/katex',
                 ignore=shutil.ignore_patterns('*.mjs'))
         slim(site.out)
+        slim_copies(site.out)
         for page in site.out.rglob('*.html'):
             finish(page, site.out, renamed, cfg.branch)
         shutil.rmtree(cfg.doc_path, ignore_errors=True)

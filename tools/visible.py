@@ -11,7 +11,8 @@ them), calls of `show_doc`, and lines that begin with `!` or `%`. Cells that are
     python tools/visible.py --slow                 # what takes minutes or a GPU, too
 
 Without `--slow`, cells marked `#| slow`, `#| cuda` or `#| notest` are left out, and,
-unless they are named, pages marked `skip_exec: true`.
+unless they are named, pages marked `skip_exec: true`; pages that know the environment
+variable CONVLSTM_NB_QUICK make a short run.
 """
 import argparse
 import ast
@@ -22,6 +23,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -70,6 +72,7 @@ def check(page, slow=False):
     "Run `page` in a new process; return what it says on failure, '' on success"
     command = [sys.executable, __file__, '--inside', str(page), *['--slow'][:slow]]
     env = os.environ | {'MPLBACKEND': 'agg', 'PYTHONWARNINGS': 'ignore'}
+    if not slow: env['CONVLSTM_NB_QUICK'] = '1' # trainings of minutes become short
     env['PYTHONPATH'] = f"{page.parent}:{root}:{env.get('PYTHONPATH', '')}"
     done = subprocess.run(command, cwd=page.parent, env=env, capture_output=True,
         text=True, stdin=subprocess.DEVNULL)
@@ -89,16 +92,19 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('pages', nargs='*', type=lambda p: Path(p).resolve())
     parser.add_argument('--slow', action='store_true', help='run all that takes minutes')
+    parser.add_argument('--n_workers', type=int, default=2, help='pages at once')
     parser.add_argument('--inside', help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.inside: sys.exit(run(args.inside, args.slow))
-    failed = 0
-    for page in args.pages or pages(args.slow):
+    def report(page):
         begun = time.monotonic()
-        error = check(page, args.slow)
-        failed += bool(error)
-        name = os.path.relpath(page, root)
-        print(f'{name}: {error or "runs"} ({time.monotonic()-begun:.0f} s)', flush=True)
+        error, name = check(page, args.slow), os.path.relpath(page, root)
+        seconds = time.monotonic()-begun
+        print(f'{name}: {error or "runs"} ({seconds:.0f} s)', flush=True)
+        return bool(error)
+
+    with ThreadPoolExecutor(args.n_workers) as pool:
+        failed = sum(pool.map(report, args.pages or pages(args.slow)))
     print(f'{failed} pages fail' if failed else 'what is visible runs by itself')
     return bool(failed)
 

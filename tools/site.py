@@ -9,6 +9,7 @@ from pathlib import Path
 from execnb.nbio import read_nb, write_nb
 from fastcore.script import call_parse
 from fontTools import subset
+from llms import slim_copies
 from nbdev.config import get_config
 from nbdev.doclinks import _nbpath2html
 from nbdev.quarto import refresh_quarto_yml
@@ -16,7 +17,6 @@ from nbdev.serve import proc_nbs
 from smalldocs import layout
 from smalldocs.config import load
 from smalldocs.site import Site
-from llms import slim_copies
 
 re_font = re.compile(r'@import url\([^)]*\);?')
 re_link = re.compile(

@@ -1,5 +1,6 @@
 """Open every page of the built site in Chromium, at desktop and phone width, and
 report what a reader would stumble over."""
+import json
 import re
 import shutil
 import sys
@@ -38,6 +39,13 @@ const scrolls = e => e && e.tagName!='MAIN' && (/auto|scroll/.test(getComputedSt
 const sticks = all('main *').filter(e => e.getBoundingClientRect().right > wide+1 && !e.closest('.katex') && !scrolls(e.parentElement))
 if (!sticks.length && document.documentElement.scrollWidth > wide+1) sticks.push(document.body)
 
+const ids = all('[id]').map(e => e.id), nav = document.querySelector('#quarto-sidebar')
+const here = nav && nav.offsetParent && nav.querySelector('.sidebar-link.active')
+const [a, b] = here ? [here, nav].map(e => e.getBoundingClientRect()) : []
+const unseen = here && (!here.offsetParent || a.top < b.top-1 || a.bottom > b.bottom+1)
+const folds = all('.sidebar-item-section').filter(e => /^(Reference|Contribute)$/.test(e.firstElementChild.textContent.trim()))
+const unfolded = folds.map(e => e.querySelector('ul')).filter(e => e.classList.contains('show') && !e.querySelector('.active'))
+
 const measure = e => e.getBoundingClientRect().width/parseFloat(getComputedStyle(e).fontSize)*2 // about two letters an em
 
 return {
@@ -52,13 +60,17 @@ return {
     'no heading 1':        all('h1').some(e => e.innerText.trim()) ? [] : [document.title],
     'wider than the page': sticks.slice(0, 3).map(say),
     'overlong line':       all('main p, main li').filter(e => measure(e) > 140).map(say),
+    'duplicate id':        ids.filter((o, i) => ids.indexOf(o)!=i),
+    'not in view in the sidebar': unseen ? [here.innerText] : [],
+    'not folded in the sidebar': unfolded.map(say),
+    'no og:image':         document.querySelector('meta[property="og:image"]') ? [] : [document.title],
     'no edit link':        all('a[href*="/edit/"]').length ? [] : [document.title],
   },
-  links: all('a[href]').map(e => e.href),
+  links: all('a[href]').map(e => e.href).concat(all('meta[property="og:image"]').map(e => e.content)),
   edits: all('a[href*="/edit/"]').map(e => e.href),
   loaded: performance.getEntriesByType('resource').map(e => e.name),
   sidebar: all('#quarto-sidebar a[href]').map(e => e.href),
-  ids: all('[id]').map(e => e.id).concat(all('a[name]').map(e => e.name)),
+  ids: ids.concat(all('a[name]').map(e => e.name)),
   height: document.documentElement.scrollHeight,
 }'''
 # Text that stands out too little from what is behind it, by the Web Content
@@ -232,13 +244,15 @@ def check_edits(results):
             if not (top/path).is_file(): yield f'{page}: dead edit link: {path}'
 
 def check_llms(root):
-    "Report what llms.txt leaves out"
+    "Report what llms.txt leaves out, and pictures written out in the copies"
     path = root/'llms.txt'
     text = path.read_text(encoding='utf-8') if path.exists() else ''
     for page in sorted(site_pages(root)):
         copy = page.replace('.html', '.llms.md')
         if copy not in text or not (root / copy).is_file():
             yield f'llms.txt: leaves out {page}'
+        elif re.search(r';base64,[\w+/]{40}', (root/copy).read_text(encoding='utf-8')):
+            yield f'{copy}: a picture inside of the text'
 
 docs = ['pytorch.org','fast.ai','numpy.org']
 def check_lookup(results):
@@ -248,29 +262,34 @@ def check_lookup(results):
         if not any(host == d or host.endswith('.' + d) for host in linked):
             yield f'no page links to {d}'
 
-def check_search(driver, root, base, word='peephole'):
-    "Search for a word as a reader does, and follow what is found"
+def searches():
+    "What users type, and the pages of which one has to come first"
+    lines = (top/'tools/searches.txt').read_text(encoding='utf-8').splitlines()
+    pairs = [o.split(': ') for o in lines if o and o[0]!='#']
+    return {query: pages.split() for query,pages in pairs}
+
+def check_search(driver, base):
+    "Search for words as a reader does, and report what leads elsewhere"
     visit(driver, base+'index.html', widths['desktop'])
-    box = next(
-        (
-            e
-            for e in driver.find_elements(By.CSS_SELECTOR, '#quarto-search input')
-            if e.is_displayed()
-        ),
-        None,
-    )
+    fields = driver.find_elements(By.CSS_SELECTOR, '#quarto-search input')
+    box = next((e for e in fields if e.is_displayed()), None)
     if box is None: return ['index.html: search: no box to write into']
-    box.send_keys(word)
-    found = until(
-        lambda: driver.execute_script(
-            "return [...document.querySelectorAll('.search-result')].map(e => e.href)"),
-        10)
-    if not found: return [f'index.html: search: nothing found for {word}']
-    path = inner(found[0], base, base)[0]
-    return (
-        [] if (root / path).is_file()
-        and word in (root / path).read_text(encoding='utf-8').lower()
-        else [f'index.html: search: {path}, which is found for {word}, has it not'])
+    return [
+        f'index.html: search: {o}'
+        for query,pages in searches().items() for o in search(driver, box, query, pages)]
+
+found_js = """const none = document.querySelector('.search-none')
+return none ? [none.textContent] : [...document.querySelectorAll('.search-result')].map(e => e.getAttribute('href'))"""
+def search(driver, box, query, pages):
+    "Search for `query`; report if none of `pages` comes first"
+    driver.execute_script(
+        """document.querySelector('.smalldocs-search-results').replaceChildren()
+        arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))""",
+        box, query)
+    found = until(lambda: driver.execute_script(found_js), 10)
+    first = urldefrag(found[0])[0].removeprefix('./') if found else 'nothing'
+    if first=='No results': yield f'nothing found for {query!r}'
+    elif first not in pages: yield f'{query!r} leads to {first}, not to {pages[0]}'
 
 def check_links(root, results, base, site_url):
     "Report the links that lead nowhere, and the pages that the sidebar leaves out"
@@ -389,7 +408,7 @@ def check_pages(driver, root, base, site_url, pages, shots=None):
     return [
         *problems, *check_links(root, results, base, site_url),
         *check_weight(root, results, base), *check_edits(results), *check_llms(root),
-        *check_lookup(results), *check_search(driver, root, base)]
+        *check_lookup(results), *check_search(driver, base)]
 
 def check(driver, root, site_url, shots=None):
     "All problems of the site in `root`"
@@ -416,6 +435,7 @@ plants = [
     ('<img src="nothing.png" alt="x">', 'picture missing', 'nothing.png'),
     (f'<img src="{dot}">', 'picture without alt', 'data:image'),
     ('<a href="nothing.html">x</a>', 'dead link', 'nothing.html'),
+    ('<p id="twice">x</p><p id="twice">y</p>', 'duplicate id', 'twice'),
     ('<a href="#no-such-place">x</a>', 'dead anchor', 'no-such-place'),
     (
         '<div style="width:3000px">x</div>', 'wider than the page (desktop and phone)',
@@ -435,6 +455,16 @@ plants = [
 faults = [
     (lambda s: re.sub(r'(?s)<h1.*?</h1>', '', s), 'no heading 1', ''),
     (lambda s: s.replace('/edit/', '/tree/'), 'no edit link', ''),
+    (lambda s: s.replace('og:image"', 'og:no"'), 'no og:image', ''),
+    (lambda s: s.replace('card.png', 'no.png'), 'dead link', 'no.png'),
+    (
+        lambda s: s.replace('Reference|Contribute', 'Nothing'), 'not folded',
+        'sidebar-section'),
+    (
+        lambda s: s.replace('bar.scrollTop', 'bar.nothing').replace(
+            '</head>',
+            '<style>.sidebar-link.active { position: relative; top: 9999px }</style></head>'),
+        'not in view in the sidebar', 'Install'),
     (lambda s: s + f'<!-- {"x" * int(weight)} -->', 'heavier than', ''),
     (
         lambda s: s.replace('smalldocs.js', 'nothing.js'), 'contrast in light',
@@ -444,7 +474,9 @@ faults = [
 # linked to
 around = [
     ('index.html', 'search', 'nothing found'),
+    ('index.html', 'search', 'leads to planted.html'),
     ('llms.txt', 'leaves out', 'cell.html'),
+    ('layers.llms.md', 'a picture inside', ''),
     ('planted.html', 'the sidebar leaves out', 'fault0.html'),
     ('no page links to', 'pytorch.org', ''),
 ]
@@ -468,7 +500,12 @@ def break_pages(driver, copy, site_url):
         'planted.html': good.replace(
             '</main>', ''.join(html for html, *_ in plants) + '</main>'),
         **{f'fault{i}.html': f(good) for i, (f, *_) in enumerate(faults)}}
-    for page, text in {**pages, 'search.json': '[]', 'llms.txt': ''}.items():
+    one = dict(href='planted.html', title='install', section='', text='install')
+    llms = '\n'.join(['', *(p.replace('.html', '.llms.md') for p in site_pages(copy))])
+    others = {
+        'search.json': json.dumps([one]), 'layers.llms.md': f'![x](data:x;base64,{"A"*99})',
+        'llms.txt': llms.replace('\ncell.', '\n')}
+    for page, text in {**pages, **others}.items():
         (copy / page).write_text(text, encoding='utf-8')
     said = check_pages(driver, copy, base, site_url, pages)
     wanted = (

@@ -9,6 +9,7 @@ from pathlib import Path
 from execnb.nbio import read_nb, write_nb
 from fastcore.script import call_parse
 from fontTools import subset
+from llms import slim_copies
 from nbdev.config import get_config
 from nbdev.doclinks import _nbpath2html
 from nbdev.quarto import refresh_quarto_yml
@@ -163,6 +164,7 @@ def main(
                 katex, site.out / 'site_libs/katex',
                 ignore=shutil.ignore_patterns('*.mjs'))
         slim(site.out)
+        slim_copies(site.out)
         for page in site.out.rglob('*.html'):
             finish(page, site.out, renamed, cfg.branch)
         shutil.rmtree(cfg.doc_path, ignore_errors=True)

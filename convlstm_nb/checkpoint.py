@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from . import __version__
 from .checks import arg_error, atomic_path, previous_path
 from .models.forecaster import EncoderForecaster, NextFrameForecaster
-from .models.lagrangian import LagrangianForecaster
+from .models.lagrangian import ExceedanceForecaster, LagrangianForecaster
 from .models.periodic import PeriodicForecaster
 
 # %% ../nbs/43_checkpoint.ipynb #c6
@@ -216,7 +216,7 @@ MODELS = {
     m.__name__: m
     for m in (
         EncoderForecaster, NextFrameForecaster, LagrangianForecaster,
-        PeriodicForecaster)}
+        ExceedanceForecaster, PeriodicForecaster)}
 
 def build_model(
     spec:dict, # `{'class': name, 'args': {...}}`

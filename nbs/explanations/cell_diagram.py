@@ -30,8 +30,8 @@ def peephole(ax, x, dot=None, start=None):
 def forget(ax):
     "Two convolutions, the forget gate, and the product with the old memory"
     for y,name,shape,read in (
-        (STATE,'$H_{t-1}$','(8,16,16)','$W_h\\,*$'),
-        (FRAME,'$X_t$','(3,16,16)','$W_x\\,*$')):
+        (STATE,'$H_{t-1}$','8×16×16','$W_h\\,*$'),
+        (FRAME,'$X_t$','3×16×16','$W_x\\,*$')):
         label(ax, .5, y, name, 12)
         label(ax, .5, y-.36, shape)
         line(ax, (.95,y), (2.35,y))
@@ -41,7 +41,7 @@ def forget(ax):
     line(ax, (4.2,BUS), (4.8,BUS), head=False)
     gate(ax, 4.8, '①', '$f_t$')
     label(ax, .5, TOP, '$C_{t-1}$', 12)
-    label(ax, .5, TOP-.36, '(8,16,16)')
+    label(ax, .5, TOP-.36, '8×16×16')
     line(ax, (.95,TOP), (4.6,TOP), lw=2.6, head=False)
     peephole(ax, 4.35, dot=2.9)
     line(ax, (4.8,3.65), (4.8,TOP-.2))
@@ -65,7 +65,7 @@ def memory(ax):
     knot(ax, 6.7, TOP, '+')
     line(ax, (6.9,TOP), (11.,TOP), lw=2.6)
     label(ax, 11.55, TOP, '$C_t$', 12)
-    label(ax, 11.55, TOP-.36, '(8,16,16)')
+    label(ax, 11.55, TOP-.36, '8×16×16')
 
 def output(ax):
     "The output gate and the new hidden state"
@@ -81,7 +81,7 @@ def output(ax):
     line(ax, (8.9,3.65), (8.9,4.1), (9.5,4.1))
     line(ax, (9.7,3.9), (9.7,STATE), (11.,STATE))
     label(ax, 11.55, STATE, '$H_t$', 12)
-    label(ax, 11.55, STATE-.36, '(8,16,16)')
+    label(ax, 11.55, STATE-.36, '8×16×16')
 
 STEPS = dict(forget=forget, write=write, memory=memory, output=output)
 

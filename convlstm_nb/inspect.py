@@ -90,6 +90,27 @@ def _busiest_channel(
     "Find the channel whose memory varies most"
     return int(maps['c'][sample].float().transpose(0,1).flatten(1).var(1).argmax())
 
+# %% ../nbs/63_inspect.ipynb #c20
+def _strips(
+    rows:int,     # Strips, one above the other
+    frames:int,   # Frames in each
+    aspect:float, # Height of a frame over its width
+): # Array of axes
+    "Make a figure for strips, no wider than a page, so that labels keep their size"
+    axs  = strip_axes(rows, frames, 1, 1)
+    side = min(.62, 6.3/frames) # inches
+    axs[0].figure.set_size_inches(.7+side*frames, .4+rows*(.22+side*aspect))
+    return axs
+
+def _sparse(
+    labels:list, # Labels below the frames; numbers if None
+    frames:int,
+)->list: # With a blank where there is no room
+    "Keep at most twenty labels of a strip"
+    every = -(-frames//20)
+    return [l if t%every==0 else '' for t,l in enumerate(labels or range(frames))]
+
+# %% ../nbs/63_inspect.ipynb #c21
 def show_gates(
     maps:dict,        # Gates of one layer, such as `gate_maps(model, x)[0]`
     sample:int=0,     # Index of the sequence in the batch
@@ -105,14 +126,14 @@ def show_gates(
     if check_int('channel', channel, 0) >= C:
         raise arg_error('channel', f"less than {C}, the layer's channels", channel)
     with figure_style():
-        axs = strip_axes(len(gates), T, h, w)
+        axs = _strips(len(gates), T, h/w)
         for ax, k in zip(axs, gates):
             m = maps[k][sample]
             top = max(m[:, channel].abs().max().item(), 1e-9)
             show_frames(
                 m, channel=channel,
                 limits=dict(c=(-top, top), g=(-1, 1), h=(-1, 1)).get(k, (0, 1)),
-                labels=labels, ax=ax)
+                labels=_sparse(labels, T), ax=ax)
             ax.set_ylabel(_GATES[k], rotation=0, ha='right', va='center')
         axs[0].figure.suptitle(title or f"Channel {channel}")
     return axs[0].figure

@@ -1,5 +1,5 @@
 "Convolutional LSTM in PyTorch and fastai. A name is imported when it is first used."
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -5,6 +5,7 @@ import re
 import sys
 from configparser import ConfigParser
 from pathlib import Path
+from urllib.parse import unquote
 import nbformat
 from fastcore.script import call_parse
 from nbconvert import MarkdownExporter
@@ -47,7 +48,8 @@ def link(url, site):
 def badges(cfg):
     "Pictures for the repository's page alone, that tell what `cfg` and the tests say"
     tests = f"{cfg['git_url']}/actions/workflows/test.yaml"
-    say = lambda text, link: f'[![{text}](https://img.shields.io/badge/{text}-blue)]({link})'
+    say = lambda text, link: (
+        f'[![{unquote(text)}](https://img.shields.io/badge/{text}-blue)]({link})')
     return ' '.join([
         f'[![tests]({tests}/badge.svg)]({tests})',
         say(f"python-{cfg['min_python']}%2B", f"{cfg['git_url']}/blob/main/settings.ini"),

@@ -5,7 +5,7 @@ import warnings
 from bare import only
 
 only('torch', 'fastcore', 'optree') # which torch uses where it finds it
-assert sys.modules['fastai'] is sys.modules['numpy'] is None, 'they are not hidden'
+assert not sys.modules.get('fastai') and not sys.modules.get('numpy')
 warnings.filterwarnings('ignore', 'Failed to initialize NumPy')
 
 import torch

@@ -14,7 +14,7 @@ settings = ConfigParser(delimiters='=')
 settings.read(Path(__file__).parent.parent/'settings.ini', encoding='utf-8')
 names = settings['DEFAULT']['requirements'].split()
 only(*(n.partition('>')[0] for n in names), 'optree') # which torch uses where it finds it
-assert sys.modules['zarr'] is sys.modules['onnx'] is None, 'they are not hidden'
+assert not sys.modules.get('zarr') and not sys.modules.get('onnx')
 warnings.simplefilter('ignore')
 
 import numpy as np

@@ -1,5 +1,5 @@
 "Convolutional LSTM in PyTorch and fastai. A name is imported when it is first used."
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -10,6 +10,8 @@ if TYPE_CHECKING: # for editors and type checkers; `tools/test_names.py` compare
     from .checkpoint import load_model as load_model, save_model as save_model
     from .data.moving_mnist import MovingMNIST as MovingMNIST
     from .data.open import open_records as open_records
+    from .data.scaling import fit_scaling as fit_scaling
+    from .data.splits import split as split
     from .data.windows import Windows as Windows
     from .dataloaders import sequence_dls as sequence_dls
     from .export import export_model as export_model
@@ -44,12 +46,14 @@ _HOMES = {
     'Windows': 'data.windows',
     'convlstm_learner': 'learner',
     'export_model': 'export',
+    'fit_scaling': 'data.scaling',
     'load_model': 'checkpoint',
     'open_records': 'data.open',
     'paper_model': 'models.papers',
     'save_model': 'checkpoint',
     'sequence_dls': 'dataloaders',
     'shipped_model': 'pretrained',
+    'split': 'data.splits',
 }
 __all__ = list(_HOMES)
 

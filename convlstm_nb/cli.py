@@ -82,7 +82,9 @@ def _one_line_errors(
     "Turn a user's error into one line and exit code 2, Ctrl-C into 130"
     usual = warnings.formatwarning
     warnings.formatwarning = lambda message, *args, **kw: _one_line(command, message)
-    errors = ValueError,TypeError,OSError,RuntimeError,MemoryError,ArithmeticError
+    errors = (
+        ValueError, TypeError, OSError, RuntimeError, ImportError, MemoryError,
+        ArithmeticError)
     try:
         with _handlers(): yield
     except errors as e:

@@ -5,6 +5,7 @@ import re
 import sys
 from configparser import ConfigParser
 from pathlib import Path
+from urllib.parse import unquote
 import nbformat
 from fastcore.script import call_parse
 from nbconvert import MarkdownExporter
@@ -44,15 +45,27 @@ def link(url, site):
         f'{site}/{page[1]}{page[2].lower()}.html' if page
         else posixpath.normpath(f'nbs/{url}'))
 
-def readme(nb, site):
+def badges(cfg):
+    "Pictures for the repository's page alone, that tell what `cfg` and the tests say"
+    tests = f"{cfg['git_url']}/actions/workflows/test.yaml"
+    say = lambda text, link: (
+        f'[![{unquote(text)}](https://img.shields.io/badge/{text}-blue)]({link})')
+    return ' '.join([
+        f'[![tests]({tests}/badge.svg)]({tests})',
+        say(f"python-{cfg['min_python']}%2B", f"{cfg['git_url']}/blob/main/settings.ini"),
+        say('license-Apache%202.0', f"{cfg['git_url']}/blob/main/LICENSE")])
+
+def readme(nb, cfg):
     "The text of README.md for the notebook `nb`"
+    site = cfg['doc_host'] + cfg['doc_baseurl']
     nb.cells = [c for c in map(visible, nb.cells) if c]
     nb.metadata.language_info = dict(name='python')
     md,_ = MarkdownExporter().from_notebook_node(nb)
     md = re_link.sub(lambda m: m[1]+link(m[2], site), md)
     md = re.sub(r'[ \t]+$', '', md, flags=re.M)
     md = re.sub(r'```python\s*```\n', '', md) # of a cell that shows its output alone
-    return re.sub(r'\n{3,}', '\n\n', md).strip() + '\n'
+    md = re.sub(r'\n{3,}', '\n\n', md).strip() + '\n'
+    return md.replace('\n\n', f'\n\n{badges(cfg)}\n\n', 1)
 
 @call_parse
 def main(
@@ -63,7 +76,7 @@ def main(
     cfg.read(top/'settings.ini', encoding='utf-8')
     cfg = cfg['DEFAULT']
     nb = nbformat.read(top/'nbs/index.ipynb', as_version=4)
-    new,path = readme(nb, cfg['doc_host']+cfg['doc_baseurl']), top/'README.md'
+    new,path = readme(nb, cfg), top/'README.md'
     if not check:
         return print(
             f'{path.name}: {path.write_text(new, encoding="utf-8")} characters')

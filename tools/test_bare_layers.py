@@ -1,16 +1,17 @@
-"""The layers need torch, fastcore and numpy alone, and are the LSTM of torch on
-images of one pixel."""
+"""The layers need torch and fastcore alone, and are the LSTM of torch on images of one
+pixel."""
 import sys
-from pathlib import Path
+import warnings
+from bare import only
 
-heavy = 'fastai', 'matplotlib', 'pandas', 'torchvision', 'PIL', 'IPython'
-
-sys.modules.update(dict.fromkeys(heavy)) # as if they were not installed
-sys.path.insert(0, str(Path(__file__).parent.parent))
+only('torch', 'fastcore', 'optree') # which torch uses where it finds it
+assert not sys.modules.get('fastai') and not sys.modules.get('numpy')
+warnings.filterwarnings('ignore', 'Failed to initialize NumPy')
 
 import torch
 from torch import nn
-from convlstm_nb.layers import ConvLSTM
+import convlstm_nb
+from convlstm_nb import ConvLSTM
 
 torch.manual_seed(0)
 
@@ -41,4 +42,4 @@ for l,(hl,cl) in enumerate(state):
     torch.testing.assert_close(hl[...,0,0], h[l], atol=2e-6, rtol=0)
     torch.testing.assert_close(cl[...,0,0], c[l], atol=2e-6, rtol=0)
 
-print(f'convlstm_nb.layers works bare with torch {torch.__version__}')
+print(f'{convlstm_nb.__path__[0]}: the layers work with torch {torch.__version__} alone')

@@ -248,7 +248,7 @@ def _without_motion(x, channels, horizon):
         back = ways[:,:past].flip(1).to(x.dtype)
         return torch.cat([moved_each(x[:,:-1], back), x[:,-1:]], 1),ways
 
-# %% ../../nbs/12_models.lagrangian.ipynb #ed96a47d
+# %% ../../nbs/12_models.lagrangian.ipynb #57d92e0f
 class ExceedanceForecaster(LagrangianForecaster):
     "Forecast the probabilities that thresholds are reached, in moving coordinates"
     @delegates(LagrangianForecaster, but=['output','out_channels'])
@@ -272,7 +272,7 @@ class ExceedanceForecaster(LagrangianForecaster):
         with torch.no_grad(): # an untrained model forecasts from the last frame alone
             for p in (self.frames.weight, self.frames.bias): p.zero_()
 
-# %% ../../nbs/12_models.lagrangian.ipynb #2722bf50
+# %% ../../nbs/12_models.lagrangian.ipynb #50baa6c8
 @patch
 def make_frames(self:ExceedanceForecaster,
     h, # Hidden states, `(B,T,hidden,h,w)`

@@ -255,12 +255,13 @@ _SCORE_TITLES = {
     'bias': 'Frequency bias at',
     'fss': 'Fractions skill score at'}
 # 0 for all others
-_PERFECT = dict(corr=1, ssim=1, psnr=math.inf, csi=1, pod=1, hss=1, fss=1)
+_PERFECT = dict(corr=1, ssim=1, psnr=math.inf, csi=1, pod=1, hss=1, fss=1, roc=1)
 
 def perfect(
     score:str, # Its name, for example `'csi_0.5'`
 ): # 0, 1 or infinity
     "Return the score of a perfect forecast"
+    if '_skill' in score: return 1
     return _PERFECT.get(score.split('_')[0], 0)
 
 # %% ../nbs/21_metrics.ipynb #c61

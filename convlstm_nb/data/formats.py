@@ -204,7 +204,8 @@ def _image_paths(
     files = [p for p in inside if p.suffix.lower() in IMAGES and p.name[0] != '.']
     if not files:
         what = f"a folder of images ({' '.join(IMAGES)})"
-        raise arg_error(folder, what, 'none there')
+        hint = f"for other files pass a pattern, '{folder.name}/*.nc' say"
+        raise arg_error(folder, what, 'none there', hint)
     if rest := [p.name for p in inside if p not in files]:
         some = ', '.join(rest[:5]) + ' …' * (len(rest) > 5)
         warnings.warn(f"`{folder}`: left out {some}, which are no images")

@@ -43,8 +43,9 @@ from .baselines import NO_CLIMATOLOGY
 from .checkpoint import load_config
 from .checks import arg_error, check_choice
 from .distributed import join
+from .file_data import FileData
 from .metrics import score_table
-from .options import FileData, ModelOptions, TrainOptions
+from .options import ModelOptions, TrainOptions
 from .presets import PRESETS, file_preset
 from .scoring import printable
 

@@ -22,8 +22,9 @@ from .data.records import free_path, known_frames, write_forecast
 from .data.scaling import Scaling, units_factor
 from .data.windows import Windows, fill_missing
 from .digits import Experiment
+from .file_data import FileData
 from .learner import ForecastMetric, channels
-from .options import FileData, config_errors
+from .options import config_errors
 from .scoring import file_scores, model_in_units, score_windows
 
 # %% ../nbs/52_experiment.ipynb #c15
@@ -48,7 +49,8 @@ def _fill_value(
     "Tell what takes the place of a missing pixel: 0 after scaling, dry or the mean"
     if scaling.shift.shape[1:] != (1,1): return None
     C = len(record.variables)
-    return dict(zip(record.variables, scaling.inverse(torch.zeros(C, 1, 1)).flatten().tolist()))
+    zero = scaling.inverse(torch.zeros(C, 1, 1)).flatten()
+    return dict(zip(record.variables, zero.tolist()))
 
 def _describe(
     windows, # Windows of a part
@@ -203,7 +205,7 @@ def score(
     "Score a model and the baselines on the test windows"
     return self.score_on(model, self.parts['test'], self.parts['train'])
 
-# %% ../nbs/52_experiment.ipynb #c26x1
+# %% ../nbs/52_experiment.ipynb #c27
 @patch
 def score_on(
     self:FileExperiment,
@@ -215,7 +217,7 @@ def score_on(
     return score_windows(
         model, windows, train, period=self.data.period, thresholds=self.data.thresholds)
 
-# %% ../nbs/52_experiment.ipynb #c27
+# %% ../nbs/52_experiment.ipynb #c28
 def _check_unchanged(
     now:FileExperiment, # On the file as it is
     config:dict, # Of the run
@@ -242,10 +244,10 @@ def _warn_of_trained(
         if not files(path) & files(data.path): return
         train, valid = ('; '.join(config['parts'][k]) for k in ('train', 'valid'))
         warnings.warn(
-            f"{path}: the model was trained on {train}, and chosen by {valid}, which are "
-            "scored too; without `--data` its test part alone is scored", stacklevel=4)
+            f"{path}: the model was trained on {train} and chosen by {valid}, which are "
+            "scored too; without `--data` only its test part is", stacklevel=4)
 
-# %% ../nbs/52_experiment.ipynb #c28
+# %% ../nbs/52_experiment.ipynb #c29
 @patch
 def evaluate(
     self:FileExperiment,
@@ -274,7 +276,7 @@ def evaluate(
         stride=data.test_stride or data.horizon, **scaled)
     return self.score_on(model, windows)
 
-# %% ../nbs/52_experiment.ipynb #c32
+# %% ../nbs/52_experiment.ipynb #c33
 def _check_record(
     record, # Record to forecast from
     config:dict, # As from load_config
@@ -297,7 +299,7 @@ def _check_record(
             f"{record.name} has a frame every {step:g} s, the model was trained with "
             f"{config['spacing']:g} s", stacklevel=4)
 
-# %% ../nbs/52_experiment.ipynb #c33
+# %% ../nbs/52_experiment.ipynb #c34
 @patch
 def turned(
     self:FileExperiment,
@@ -321,12 +323,12 @@ def turned(
             if not np.allclose(ends, sorted(said[k][1:]), atol=abs(span[k][0]) * 1e-3):
                 place = f"{k} from {said[k][1]:g} to {said[k][2]:g}"
                 raise arg_error(
-                    record.name, f"of the place that each pixel was scaled for, {place}",
+                    record.name, f"at the place of the scaling by pixel, {place}",
                     f"{ends[0]:g} to {ends[1]:g}",
                     "train with `per='channel'` for another place")
     return record.flipped(*turn), turn
 
-# %% ../nbs/52_experiment.ipynb #c34
+# %% ../nbs/52_experiment.ipynb #c35
 @patch
 def predict(
     self:FileExperiment,
@@ -355,7 +357,7 @@ def predict(
         write_frames(out, torch.stack(ys), layout, force)
     return tuple(torch.stack(ys).squeeze(0).shape)
 
-# %% ../nbs/52_experiment.ipynb #iu1
+# %% ../nbs/52_experiment.ipynb #c36
 @patch
 def in_units(
     self:FileExperiment,
@@ -366,7 +368,7 @@ def in_units(
     "Make a function of the model that takes and gives values in the units of the file"
     return model_in_units(model, scaling, mask)
 
-# %% ../nbs/52_experiment.ipynb #iu1x1
+# %% ../nbs/52_experiment.ipynb #c37
 @patch
 def described(
     self:FileExperiment,
@@ -375,7 +377,7 @@ def described(
     "Describe the channels of a forecast, for its file"
     return record
 
-# %% ../nbs/52_experiment.ipynb #c35
+# %% ../nbs/52_experiment.ipynb #c38
 @patch
 def _forecast(
     self:FileExperiment,

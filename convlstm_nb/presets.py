@@ -19,13 +19,14 @@ from fastai.callback.core import Callback, CancelTrainException, CancelValidExce
 from fastai.learner import CastToTensor
 from .checkpoint import MODELS
 from .checks import arg_error, check_choice
+from .file_data import FileData, data_of
 from .learner import convlstm_learner, same_chance
 from .models.forecaster import EncoderForecaster
 from .models.lagrangian import LagrangianForecaster
 from .models.papers import PAPERS
 from .models.periodic import PeriodicForecaster
 from .monitoring import ForecastPicture
-from .options import DigitsData, FileData, Motion, Options, TrainOptions, data_of
+from .options import DigitsData, Motion, Options, TrainOptions
 
 # %% ../nbs/53_presets.ipynb #c10
 @dataclass
@@ -164,7 +165,8 @@ def _seconds_per_epoch(
             trial.fit(1, 1e-5, cbs=[pace, ForecastPicture(d), *cbs])
         rest = time.perf_counter()-pace.times[-1]
     for dl in learn.dls.loaders: vars(dl).pop('_n_inp', None) # fastai finds it out anew
-    train,valid = (pace.pace[k]*len(dl) for k,dl in zip((True,False), learn.dls.loaders))
+    train, valid = (
+        pace.pace[k] * len(dl) for k, dl in zip((True, False), learn.dls.loaders))
     return train+valid+rest
 
 def _epochs_in(

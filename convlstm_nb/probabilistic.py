@@ -24,9 +24,10 @@ from .data.scaling import Scaling
 from .data.windows import Windows, fill_missing
 from .digits import DigitsExperiment, Experiment
 from .experiment import FileExperiment
+from .file_data import FileData, data_of
 from .learner import channels, forecast
 from .metrics import persistence
-from .options import FileData, config_errors, data_of
+from .options import config_errors
 from .plotting import save_figure
 from .scoring import printable, raw
 
@@ -81,7 +82,8 @@ def _yes_or_no(
     thresholds, # Values
 ): # Forecast of probabilities, 0 or 1
     "Compare the forecast values with the thresholds"
-    return lambda x, horizon: exceeds(fn(x, horizon), [t - 1e-4*abs(t) for t in thresholds])
+    return lambda x, horizon: exceeds(
+        fn(x, horizon), [t - 1e-4 * abs(t) for t in thresholds])
 
 def _climatology(
     train:Windows, # The training part
@@ -108,7 +110,7 @@ def in_units(
     return lambda x, horizon, *covariates: forecast(
         model, fill_missing(scaling(x), 0., mask), horizon, *covariates)
 
-# %% ../nbs/52a_probabilistic.ipynb #c11x1
+# %% ../nbs/52a_probabilistic.ipynb #c12
 @patch
 def described(
     self:ProbabilityExperiment,
@@ -120,25 +122,27 @@ def described(
     record = copy.copy(record)
     record.variables = {
         f'{name}_at_least_{t:g}': dict(
-            units='1', long_name=f"probability of {name} of at least {t:g} {units}".strip(),
-            threshold=float(t), threshold_units=units, valid_min=0., valid_max=1.)
+            units='1',
+            long_name=f"probability of {name} of at least {t:g} {units}".strip(),
+            threshold=float(t), threshold_units=units, valid_min=0.0, valid_max=1.0)
         for t in self.data.probabilities}
     return record
 
-# %% ../nbs/52a_probabilistic.ipynb #c11x2
+# %% ../nbs/52a_probabilistic.ipynb #c13
 @patch
 def draw(
     self:ProbabilityExperiment,
     folder, # Of the run
 ):
     "Draw the reliability diagram of each threshold"
-    units = str(next(iter(self.parts['test'].records[0].variables.values())).get('units', ''))
+    units = str(
+        next(iter(self.parts['test'].records[0].variables.values())).get('units', ''))
     shown = {k: self.kept[k] for k in ('model', 'climatology') if k in self.kept}
     for t in self.data.probabilities:
         figure = plot_reliability(shown, t, printable(units))
         save_figure(figure, Path(folder)/f'reliability_{t:g}.png')
 
-# %% ../nbs/52a_probabilistic.ipynb #c19
+# %% ../nbs/52a_probabilistic.ipynb #c21
 def make_experiment(
     config:dict, # With `data`: of a preset, or `config.json` of a run
     path=CONFIG, # The file that says it, for errors
@@ -146,4 +150,5 @@ def make_experiment(
     "Make the experiment that a config describes"
     with config_errors(path): data = data_of(config)
     if not isinstance(data, FileData): return DigitsExperiment(config, path)
-    return (ProbabilityExperiment if data.probabilities else FileExperiment)(config, path)
+    return (ProbabilityExperiment if data.probabilities else FileExperiment)(
+        config, path)

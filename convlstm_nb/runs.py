@@ -33,10 +33,11 @@ from .callbacks import Autocast, ScheduledSampling, SingleProcess
 from .checks import arg_error, check_choice, check_int, previous_path
 from .dataloaders import sequence_dls
 from .distributed import join
+from .file_data import data_of
 from .learner import convlstm_learner, forecast, target_mean
 from .metrics import save_scores
 from .monitoring import ForecastPicture, History, KeepBest, TensorBoard
-from .options import OPTIMIZERS, TrainOptions, config_errors, data_of
+from .options import OPTIMIZERS, TrainOptions, config_errors
 from .plotting import animate_forecast, plot_lead_times, save_figure, show_forecast
 from .presets import PRESETS, Preset, TurnAndMirror, plan_epochs
 from .probabilistic import make_experiment

@@ -8,12 +8,18 @@ __all__ = ['FileExperiment']
 # %% ../nbs/52_experiment.ipynb #c5
 import math
 import warnings
-import zlib
 from contextlib import suppress
 from functools import cached_property
 import numpy as np
 import torch
 from fastcore.basics import patch
+from convlstm_nb.scoring import (
+    SkillMetric,
+    file_scores,
+    model_in_units,
+    score_baselines,
+    score_windows,
+)
 from .baselines import no_climatology
 from .checks import arg_error, check_int
 from .data.covariates import CYCLES, Covariates, covariates_ahead, known_part
@@ -22,10 +28,9 @@ from .data.records import free_path, known_frames, write_forecast
 from .data.scaling import Scaling, units_factor
 from .data.windows import Windows, fill_missing
 from .digits import Experiment
-from .file_data import FileData
+from .file_data import FileData, describe_windows, part_contents
 from .learner import ForecastMetric, channels
 from .options import config_errors
-from .scoring import file_scores, model_in_units, score_windows
 
 # %% ../nbs/52_experiment.ipynb #c15
 def _units(
@@ -51,28 +56,6 @@ def _fill_value(
     C = len(record.variables)
     zero = scaling.inverse(torch.zeros(C, 1, 1)).flatten()
     return dict(zip(record.variables, zero.tolist()))
-
-def _describe(
-    windows, # Windows of a part
-)->list: # Texts
-    "Describe the first records of a part"
-    more = len(windows.records) - 3
-    return [repr(r) for r in windows.records[:3]] + [f'and {more} more'] * (more > 0)
-
-def _checksum(
-    windows, # Windows of a part
-)->int:
-    "Add up the first and the last frame of each record, to notice a file that changes"
-    ends = [r.read(slice(i, i + 1)) for r in windows.records for i in (0, len(r) - 1)]
-    return zlib.crc32(b''.join(x.tobytes() for x in ends))
-
-def _contents(
-    parts:dict, # Windows to 'train', 'valid' and 'test' on
-)->dict: # `parts` and `checksums`
-    "Tell what is in each part"
-    return dict(
-        parts={k: _describe(w) for k, w in parts.items()},
-        checksums={k: _checksum(w) for k, w in parts.items()})
 
 # %% ../nbs/52_experiment.ipynb #c17
 def _grid(
@@ -155,6 +138,9 @@ class FileExperiment(Experiment):
             raise arg_error('data', want, 'nothing', 'pass `--data FILE`')
         return self.data.windows()
 
+    def model_args(self, dls): return channels(dls)
+    def describe(self, part): return describe_windows(self.parts[part])
+
 # %% ../nbs/52_experiment.ipynb #c22
 @patch(as_prop=True)
 def to_units(self:FileExperiment):
@@ -174,12 +160,14 @@ def metrics(self:FileExperiment):
 
 # %% ../nbs/52_experiment.ipynb #c24
 @patch
-def model_args(
-    self:FileExperiment,
-    dls, # DataLoaders of the parts
-)->dict:
-    "Arguments of the model that follow from the data"
-    return channels(dls)
+def skill(self:FileExperiment):
+    "Make the metric that compares with the best baseline on validation"
+    if self.to_units is None: return None
+    valid,train = self.parts['valid'],self.parts['train']
+    name,score = next(iter(file_scores(valid).items()))
+    if valid.crop: train = None # its mean is of whole frames
+    scores = score_baselines(valid, train, self.data.period, scores={name: score})
+    return SkillMetric(scores, score, self.to_units)
 
 # %% ../nbs/52_experiment.ipynb #c25
 @patch
@@ -194,7 +182,7 @@ def facts(self:FileExperiment)->dict:
         no_climatology=no_climatology(train, self.parts['test']),
         spacing=_seconds(first.spacing), variables=_units(first),
         windows={k: len(w) for k, w in self.parts.items()},
-        grid=_grid(first), **_contents(self.parts))
+        grid=_grid(first), **part_contents(self.parts))
 
 # %% ../nbs/52_experiment.ipynb #c26
 @patch
@@ -223,7 +211,7 @@ def _check_unchanged(
     config:dict, # Of the run
 ):
     "Raise an error if the file of a run has changed: its test part may be trained on"
-    here = _contents(now.parts)
+    here = part_contents(now.parts)
     if all(config[k] == v for k,v in here.items()): return
     raise arg_error(
         now.data.path, 'the file that the model was trained on, with the test part '

@@ -35,6 +35,7 @@ from .scoring import printable, raw
 class ProbabilityExperiment(FileExperiment):
     "Training, scores and forecasts of the probabilities that values are reached"
     metrics = () # The loss says enough while training
+    def skill(self): return None
     def model_args(self,
         dls, # DataLoaders of the parts
     )->dict:

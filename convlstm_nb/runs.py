@@ -14,12 +14,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 import torch
-from fastai.callback.core import Callback
-from fastai.callback.progress import ProgressCallback
 from fastai.callback.tracker import EarlyStoppingCallback
-from fastai.learner import Recorder
 from fastai.torch_core import default_device, set_seed
-from fastcore.imports import IN_NOTEBOOK
 from convlstm_nb.checkpoint import (
     CONFIG,
     build_model,
@@ -34,15 +30,15 @@ from .checks import arg_error, check_choice, check_int, previous_path
 from .dataloaders import sequence_dls
 from .distributed import join
 from .file_data import data_of
-from .learner import convlstm_learner, forecast, target_mean
+from .learner import convlstm_learner, forecast, same_chance, target_mean
 from .metrics import save_scores
 from .monitoring import ForecastPicture, History, KeepBest, TensorBoard
 from .options import OPTIMIZERS, TrainOptions, config_errors
 from .plotting import animate_forecast, plot_lead_times, save_figure, show_forecast
 from .presets import PRESETS, Preset, TurnAndMirror, plan_epochs
 from .probabilistic import make_experiment
+from .progress import lines_for_bar, say_plan
 from .resume import TrainingCheckpoint, read_training
-from .scoring import printable
 
 # %% ../nbs/54_runs.ipynb #c10
 _TRAINING = 'training.safetensors' # In a run folder until the run is complete
@@ -104,19 +100,6 @@ def abandoned(
         raise
 
 # %% ../nbs/54_runs.ipynb #c13
-class _EpochLines(Callback):
-    "Print a line for each epoch, in place of a progress bar"
-    order = Recorder.order + 1 # After the Recorder knows its columns
-    def before_fit(self):
-        self.old,self.learn.logger = self.learn.logger,self.line
-        self.line(self.recorder.metric_names)
-    def after_fit(self): self.learn.logger = self.old
-
-    def line(self, row):
-        say = lambda v: f"{v:<10.5g}" if isinstance(v, float) else f"{printable(v):<10}"
-        print(*map(say, row), flush=True)
-
-# %% ../nbs/54_runs.ipynb #c14
 def train_run(
     preset, # A Preset, or the name of one
     folder, # A folder for the run; empty, but where the run is resumed
@@ -136,10 +119,13 @@ def train_run(
     experiment = make_experiment(dict(data=preset.data, seed=seed))
     with config_errors(folder/_TRAINING, _RESUMABLE) if resume else nullcontext():
         learn,spec = _learner_of(preset, experiment, folder, device)
+    with same_chance(learn.dls): skill = experiment.skill()
+    if skill: learn.metrics = [*learn.metrics, skill]
     how,mixed = preset.train,[]
     if how.precision == 'bf16': mixed = [Autocast()]
     if how.epochs is None:
         how.epochs = _decide_epochs(learn, how.minutes, folder, resume, mixed)
+    if not peers.rank: say_plan(experiment, learn, how, skill)
     config = dict(data=asdict(preset.data), train=asdict(how), seed=seed)
     checkpoint = TrainingCheckpoint(
         folder/_TRAINING, resume=resume, config=dict(model=spec, **config))
@@ -149,13 +135,13 @@ def train_run(
         seconds=round(checkpoint.seconds, 1))
     cbs = [checkpoint, KeepBest(save), *mixed]
     cbs += _callbacks_of(how, folder, seed, dict(model=spec, **config))
-    cbs += _lines_for_bar(learn, peers)
+    cbs += lines_for_bar(learn, peers)
     with learn.distrib_ctx(): how.fit(learn, cbs)
     if peers.rank: return {} # the first does the rest
     save()
     return _complete(experiment, learn.model, folder)
 
-# %% ../nbs/54_runs.ipynb #c15
+# %% ../nbs/54_runs.ipynb #c14
 def _chosen(
     preset, # A Preset, or the name of one
     model:dict|None, # What replaces arguments of its model
@@ -169,16 +155,7 @@ def _chosen(
         preset, model=preset.model | dict(args=args),
         train=preset.train.changed(**train))
 
-def _lines_for_bar(
-    learn, # Whose progress bar is taken away, where it cannot redraw itself
-    peers, # The processes that train
-)->list: # A callback that takes its place
-    "Print lines in place of a progress bar, where the output is a file"
-    if sys.stdout.isatty() or IN_NOTEBOOK: return []
-    learn.remove_cb(ProgressCallback)
-    return [] if peers.rank else [_EpochLines()]
-
-# %% ../nbs/54_runs.ipynb #c16
+# %% ../nbs/54_runs.ipynb #c15
 def _learner_of(
     preset:Preset, # What to train
     experiment, # Its data
@@ -214,7 +191,7 @@ def _callbacks_of(
     if train.patience: cbs.append(EarlyStoppingCallback(patience=train.patience))
     return cbs
 
-# %% ../nbs/54_runs.ipynb #c17
+# %% ../nbs/54_runs.ipynb #c16
 def _decide_epochs(
     learn, # A Learner before its fit
     minutes:float, # That the training may take
@@ -232,7 +209,7 @@ def _decide_epochs(
         return read_training(path)['config']['train']['epochs']
     return plan_epochs(learn, minutes, cbs)
 
-# %% ../nbs/54_runs.ipynb #c18
+# %% ../nbs/54_runs.ipynb #c17
 def _complete(
     experiment, # The data of the run
     model, # Its model, trained
@@ -248,7 +225,7 @@ def _complete(
         path.unlink(missing_ok=True)
     return scores
 
-# %% ../nbs/54_runs.ipynb #c19
+# %% ../nbs/54_runs.ipynb #c18
 def _write_scores(
     scores:dict, # As in `metrics.json`
     path, # Where, without an ending
@@ -257,7 +234,7 @@ def _write_scores(
     save_scores(scores, Path(f'{path}.csv'))
     save_figure(plot_lead_times(scores, headline(scores)[0]), Path(f'{path}.png'))
 
-# %% ../nbs/54_runs.ipynb #c20
+# %% ../nbs/54_runs.ipynb #c19
 def headline(
     scores:dict, # As in `metrics.json`
 )->list: # Names of scores: the first, and CSI
@@ -265,7 +242,7 @@ def headline(
     names = list(scores['model'])
     return names[:1] + [k for k in names[1:] if k.startswith('csi')]
 
-# %% ../nbs/54_runs.ipynb #c21
+# %% ../nbs/54_runs.ipynb #c20
 def _show_run(
     model, # A forecaster
     ds, # Test sequences
@@ -281,7 +258,7 @@ def _show_run(
         show_forecast(x[:3], y[:3], pred[:3], channel=0), Path(folder) / 'forecast.png')
     animate_forecast(x, y, pred, path=Path(folder)/'forecast.gif', channel=0)
 
-# %% ../nbs/54_runs.ipynb #c30
+# %% ../nbs/54_runs.ipynb #c27
 def unfinished(
     runs, # Folder of runs
     name:str='', # Which run; the last that was interrupted if empty
@@ -299,7 +276,7 @@ def unfinished(
             f"{name!r}, {done}" if name else 'none there', error=FileNotFoundError)
     return found[-1].parent
 
-# %% ../nbs/54_runs.ipynb #c32
+# %% ../nbs/54_runs.ipynb #c29
 def _check_training(
     folder, # Of a run that was interrupted
 )->tuple: # Its Preset and seed
@@ -319,7 +296,7 @@ def _check_training(
             raise ValueError(f"weights of another model: {d}")
         return Preset(data_of(found['config']), model, train), seed
 
-# %% ../nbs/54_runs.ipynb #c33
+# %% ../nbs/54_runs.ipynb #c30
 def resume_run(
     folder, # Of a run that was interrupted
     # What follows must be as in that run; what is None is taken from it
@@ -334,7 +311,7 @@ def resume_run(
         said if preset is None else preset, folder,
         seed=number if seed is None else seed, device=device, resume=True, **options)
 
-# %% ../nbs/54_runs.ipynb #c47
+# %% ../nbs/54_runs.ipynb #c44
 def _run_model(
     run, # Folder of a run
 ): # The model, and its experiment
@@ -358,7 +335,7 @@ def predict_run(
     model,experiment = _run_model(run)
     return experiment.predict(model, data, out, horizon, key, axes, force, filled)
 
-# %% ../nbs/54_runs.ipynb #c50
+# %% ../nbs/54_runs.ipynb #c47
 def evaluate_run(
     run, # Folder of a run
     data=None, # A file of sequences; the test sequences of the training if None

@@ -60,6 +60,8 @@ def _one_line(
     "Write an error as one line, without what a terminal would obey"
     fastai_says = r"Exception occured in `\w+` when calling event `\w+`:\s*"
     text = re.sub(fastai_says, '', str(message))
+    # the file is not at fault where an argument is
+    text = re.sub(r"^`[^`]+` must be .* cannot be read \(\w+: (`.*)\)$", r"\1", text)
     # an argument in Python is an option here
     option = lambda m: f"`--{m[1]} {m[2]}".rstrip() + '`'
     words = re.sub(r"`(\w+)='?([^`']*)'?`", option, text).split()
@@ -265,9 +267,10 @@ def _check_device(
         raise arg_error('device', 'one that computes', repr(device))
     try: torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as e:
+        why = re.split(r'[.\n]', str(e))[0]
         raise arg_error(
-            'device', 'one that PyTorch can use here', repr(device),
-            str(e).split('\n')[0]) from None
+            'device', 'one that PyTorch can use here', f"{device!r} ({why})",
+            'leave it out, or pass `--device cpu`') from None
 
 # %% ../nbs/55_cli.ipynb #c64
 @_command()

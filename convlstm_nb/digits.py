@@ -56,12 +56,6 @@ class Experiment:
         "Make the loss to train with"
         return said and loss_of(said, model.output, self.to_units)
 
-    def describe(self,
-        part:str, # `'train'`, `'valid'` or `'test'`
-    )->str:
-        "Say what a part holds, for those who read along"
-        return f"{len(self.parts[part]):,} sequences"
-
     def skill(self):
         "Make the metric that compares with the best baseline; None if there is none"
 
@@ -70,7 +64,16 @@ class Experiment:
     ):
         "Draw what the scores by lead time do not show, after `score`"
 
-# %% ../nbs/51b_digits.ipynb #c10
+# %% ../nbs/51b_digits.ipynb #c9
+@patch
+def describe(
+    self:Experiment,
+    part:str, # `'train'`, `'valid'` or `'test'`
+)->str:
+    "Say in a few words what a part holds"
+    return f"{len(self.parts[part]):,} sequences"
+
+# %% ../nbs/51b_digits.ipynb #c12
 # of frames from 0 to 1
 _DIGIT_SCORES = {k: SCORES[k] for k in ('mse','mae','bce')} | image_scores(1)
 
@@ -106,7 +109,7 @@ class DigitsExperiment(Experiment):
         scores = score_forecasts(self.baselines, _batches(self.parts['valid']), mse)
         return SkillMetric(scores, mse['mse'])
 
-# %% ../nbs/51b_digits.ipynb #c11
+# %% ../nbs/51b_digits.ipynb #c13
 @patch
 def evaluate(
     self:DigitsExperiment,
@@ -131,7 +134,7 @@ def evaluate(
     fns = dict(model=partial(forecast, model), black=black, persistence=persistence)
     return score_forecasts(fns, zip(*(w.split(50) for w in pairs)), _DIGIT_SCORES)
 
-# %% ../nbs/51b_digits.ipynb #c12
+# %% ../nbs/51b_digits.ipynb #c14
 def _cut_windows(
     x, # `(B,T,C,H,W)`
     context:int, # Input frames
@@ -162,7 +165,7 @@ def _read_fractions(
             f"{x.min():.3g} to {x.max():.3g}", 'scale them first')
     return x,layout
 
-# %% ../nbs/51b_digits.ipynb #c13
+# %% ../nbs/51b_digits.ipynb #c15
 @patch
 def predict(
     self:DigitsExperiment,

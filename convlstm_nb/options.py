@@ -142,7 +142,7 @@ class DigitsData(Options):
     train:int=10_000 # Training sequences
     valid:int=2_000 # Validation sequences
     test:int=3_000 # Test sequences
-    fresh:bool=False # New training sequences in each epoch?
+    fresh:bool=False # New training sequences in each epoch
     limits = {k: (1, 10**6) for k in ('train','valid','test')}
 
     def __post_init__(self):
@@ -174,13 +174,15 @@ def config_errors(
 # %% ../nbs/51_options.ipynb #c26
 @dataclass
 class ModelOptions(Options):
-    "What replaces arguments of the preset's model"
-    hidden:list[int]=None # Channels of its layers, with commas between, such as 64,64
+    "The model, where it differs from the preset's"
+    hidden:list[int]=None # Channels of its layers, such as 64,64
     kernel:int=None # Side of its kernels
     patch:int=None # Side of its patches, in pixels
 
     def args(self)->dict:
         "Name them as the models do"
+        if self.kernel and self.kernel % 2 == 0:
+            raise arg_error('kernel', 'odd', self.kernel)
         args = dict(
             hidden_channels=self.hidden, kernel_size=self.kernel, patch_size=self.patch)
         return {k: v for k,v in args.items() if v is not None}
@@ -227,23 +229,22 @@ OPTIMIZERS = {'adam':Adam, 'rmsprop':partial(RMSProp, sqr_mom=.9)}
 @dataclass
 class TrainOptions(Options):
     "How to train"
-    epochs:int=None # Passes over the training data; 20 by default
-    # Train for about so long instead: as many epochs as that is good for, by what the
-    # first batches take
+    epochs:int=None # Passes over the training data; by default 20, or the preset's
+    # Train for about this long instead: the first batches tell how many epochs that is
     minutes:float=None
     bs:int=16 # Sequences in a batch
     lr:float=2e-3 # Largest learning rate
     schedule:str='one_cycle' # one_cycle, or a constant learning rate
     optimizer:str='adam' # adam or rmsprop
-    # mse, mae, gdl, balanced, bce or focal, or several with + between; by default the
-    # one that fits the model
+    # mse, mae, gdl, balanced, bce or focal, or several joined by +; by default the one
+    # that fits the model
     loss:str=None
     precision:str='float32' # float32, or bf16: mixed precision
-    sampling:int=None # Scheduled sampling, over so many batches
-    patience:int=None # Stop after so many epochs in which validation does not improve
-    num_workers:int=0 # Processes that make batches beside the one that trains
-    augment:bool=False # Turn and mirror the batches at random?
-    tensorboard:bool=False # Write curves and forecasts for TensorBoard, too?
+    sampling:int=None # Scheduled sampling over this many batches
+    patience:int=None # Stop after this many epochs without improvement on validation
+    num_workers:int=0 # Processes that load batches
+    augment:bool=False # Turn and mirror the batches at random
+    tensorboard:bool=False # Also write curves and forecasts for TensorBoard
 
     limits = dict(
         epochs=(1, 10**6), minutes=(1e-6, 1e5), bs=(1, 10**6), lr=(1e-12, 10.),

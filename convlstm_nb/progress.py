@@ -24,7 +24,6 @@ def say_plan(
     experiment:Experiment, # The data of the run
     learn, # Its Learner
     how:TrainOptions, # With the number of epochs
-    skill:SkillMetric|None, # What the `skill` column compares with
 ):
     "Print what a training will do"
     device,model = torch.device(learn.dls.device),learn.model
@@ -42,7 +41,7 @@ def say_plan(
     if device.type == 'cuda' and how.precision == 'float32' and (
             torch.cuda.is_bf16_supported(including_emulation=False)):
         print("--bf16 trains in mixed precision, which is usually faster on this GPU")
-    if skill: print(
+    for skill in (m for m in learn.metrics if isinstance(m, SkillMetric)): print(
         f"skill: 1 - error / error of {skill.baseline}, the best baseline on "
         "validation; above 0 is better")
     print(flush=True)
@@ -84,7 +83,8 @@ def _duration(
 )->str:
     "Write a duration in its largest unit"
     if seconds < 90: return f"{seconds:.0f} s"
-    return f"{seconds/60:.0f} minutes" if seconds < 5400 else f"{seconds/3600:.1f} hours"
+    if seconds < 5400: return f"{seconds/60:.0f} minutes"
+    return f"{seconds/3600:.1f} hours"
 
 # %% ../nbs/53a_progress.ipynb #c14
 def lines_for_bar(

@@ -119,13 +119,11 @@ def train_run(
     experiment = make_experiment(dict(data=preset.data, seed=seed))
     with config_errors(folder/_TRAINING, _RESUMABLE) if resume else nullcontext():
         learn,spec = _learner_of(preset, experiment, folder, device)
-    with same_chance(learn.dls): skill = experiment.skill()
-    if skill: learn.metrics = [*learn.metrics, skill]
     how,mixed = preset.train,[]
     if how.precision == 'bf16': mixed = [Autocast()]
     if how.epochs is None:
         how.epochs = _decide_epochs(learn, how.minutes, folder, resume, mixed)
-    if not peers.rank: say_plan(experiment, learn, how, skill)
+    if not peers.rank: say_plan(experiment, learn, how)
     config = dict(data=asdict(preset.data), train=asdict(how), seed=seed)
     checkpoint = TrainingCheckpoint(
         folder/_TRAINING, resume=resume, config=dict(model=spec, **config))
@@ -173,9 +171,12 @@ def _learner_of(
     spec  = preset.model | dict(args=args)
     model = build_model(spec).start_from_mean(target_mean(dls)).to(device)
     loss  = experiment.loss(train.loss, model)
-    return convlstm_learner(
+    learn = convlstm_learner(
         dls, model, loss_func=loss, metrics=experiment.metrics,
-        learner_kwargs=dict(opt_func=OPTIMIZERS[train.optimizer], path=folder)), spec
+        learner_kwargs=dict(opt_func=OPTIMIZERS[train.optimizer], path=folder))
+    with same_chance(dls): skill = experiment.skill()
+    if skill: learn.metrics = [*learn.metrics, skill]
+    return learn,spec
 
 def _callbacks_of(
     train, # TrainOptions
@@ -266,15 +267,17 @@ def unfinished(
     "Find a run that can be resumed"
     runs  = Path(runs)
     found = sorted(runs.glob(f'*/{_TRAINING}'), key=lambda p: p.stat().st_mtime)
-    if name:
-        complete = (runs/name/'metrics.json').exists()
-        done = 'one that is complete' if complete else 'another'
-        found = [p for p in found if p.parent.name == name]
-    if not found:
+    names = [p.parent.name for p in found]
+    if not found or name and name not in names:
+        got = 'none there'
+        if name:
+            complete = (runs/name/'metrics.json').exists()
+            got = f"{name!r}, {'one that is complete' if complete else 'none of them'}"
+        hint = f"choose from {', '.join(names)}" if names else ''
         raise arg_error(
-            'resume', f"a run in {runs} with a {_TRAINING}",
-            f"{name!r}, {done}" if name else 'none there', error=FileNotFoundError)
-    return found[-1].parent
+            'resume', f"a run in {runs} with a {_TRAINING}", got, hint,
+            FileNotFoundError)
+    return runs/(name or names[-1])
 
 # %% ../nbs/54_runs.ipynb #c26
 def _check_training(
@@ -316,6 +319,13 @@ def _run_model(
     run, # Folder of a run
 ): # The model, and its experiment
     "Load the model of a run, and what it was trained on"
+    if not Path(run).is_dir():
+        known = sorted(p.parent for p in Path(run).parent.glob(f'*/{CONFIG}'))
+        hint  = f"choose from {', '.join(map(str, known[:9]))}" if known else (
+            'train one with `convlstm_train`')
+        got = f"{str(run)!r}, which is no folder"
+        raise arg_error(
+            'run', 'the folder of a trained model', got, hint, FileNotFoundError)
     model = load_model(run, default_device())
     return model,make_experiment(load_config(run), Path(run)/CONFIG)
 

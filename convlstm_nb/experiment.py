@@ -232,8 +232,8 @@ def _warn_of_trained(
         if not files(path) & files(data.path): return
         train, valid = ('; '.join(config['parts'][k]) for k in ('train', 'valid'))
         warnings.warn(
-            f"{path}: the model was trained on {train} and chosen by {valid}, which are "
-            "scored too; without `--data` only its test part is", stacklevel=4)
+            f"{path}: the model was trained on {train} and chosen by {valid}, which "
+            "are scored too; without `--data` only its test part is", stacklevel=4)
 
 # %% ../nbs/52_experiment.ipynb #c27
 @patch

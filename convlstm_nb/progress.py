@@ -43,7 +43,7 @@ def say_plan(
         print("--bf16 trains in mixed precision, which is usually faster on this GPU")
     for skill in (m for m in learn.metrics if isinstance(m, SkillMetric)): print(
         f"skill: 1 - error / error of {skill.baseline}, the best baseline on "
-        "validation; above 0 is better")
+        "validation")
     print(flush=True)
 
 # %% ../nbs/53a_progress.ipynb #c9

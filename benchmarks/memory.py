@@ -23,7 +23,7 @@ from common import installed, keep
 from fastcore.script import call_parse
 from convlstm_nb.data.scaling import fit_scaling
 from convlstm_nb.data.splits import split
-from convlstm_nb.options import FileData
+from convlstm_nb.file_data import FileData
 
 SHAPE = (70_000,270,270) # 20.4 GB of float32
 HOW   = '--context 10 --horizon 10 --crop 64 --bs 8 --device cpu'

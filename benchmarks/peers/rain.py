@@ -2,8 +2,8 @@
 random; each network forecasts the change from the last frame"""
 import os
 from compare import NETWORKS, cost, train
+from convlstm_nb.file_data import FileData
 from convlstm_nb.losses import FrameMSE
-from convlstm_nb.options import FileData
 from convlstm_nb.scoring import score_windows
 
 DATA = dict(

@@ -45,9 +45,9 @@ from convlstm_nb.data.scaling import Scaling, fit_scaling
 from convlstm_nb.data.windows import Windows
 from convlstm_nb.dataloaders import sequence_dls
 from convlstm_nb.export import export_model
+from convlstm_nb.file_data import FileData
 from convlstm_nb.learner import convlstm_learner
 from convlstm_nb.monitoring import KeepBest
-from convlstm_nb.options import FileData
 from convlstm_nb.presets import PRESETS
 from convlstm_nb.resume import read_training
 

@@ -25,7 +25,6 @@ from convlstm_nb.checks import (
     per_layer,
 )
 from .cell import ConvLSTMCell
-from .scan import scan
 
 # %% ../nbs/05_layers.ipynb #c9
 class ConvLSTM(nn.Module):
@@ -154,6 +153,8 @@ def at(self:ConvLSTM, l):
 @patch
 def run_cell(self:ConvLSTM, cell, x, state, steps, valid, reverse):
     "Run one cell over time, with recurrent dropout"
+    # now, since it brings Triton, a tenth of what PyTorch takes to import
+    from convlstm_nb.scan import scan
     p,h,drop = self.recurrent_dropout,state[0],{}
     if p and self.training:
         drop = dict(drop_h=channel_mask(h, p), drop_c=channel_mask(h, p))

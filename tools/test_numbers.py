@@ -18,10 +18,11 @@ typed  = {
     '36_data.open': ['20 GB', '2 GB'],                  # a size, and what is asserted
     '41_callbacks': ['1 %'],                            # a schedule's end
     '64_pretrained': ['2 MB'],                          # asserted
-    'index': ['2 MB'],
+    'index': ['2 MB', '6 GB'],                          # asserted; what pip downloads
     'benchmarks/real_rain': ['2 minutes', '20 minutes', '95 %'], # data and intervals
     'explanations/receptive_field': ['90 %'],           # a definition
     'tutorials/radar': ['20 minutes'],
+    'tutorials/radar_event': ['25 minutes'],            # the frames that are drawn
     'tutorials/temperature': ['12 hours', '24 hours', '48 hours'],
 }
 

@@ -290,12 +290,15 @@ def convlstm_predict(
     force:bool=False, # Overwrite the file if it exists
     # Write values also for pixels that were never seen, which are missing by default
     filled:bool=False,
+    # Forecast heavy values as often as they were observed, in place of a smooth
+    # forecast; of a run with `--probabilities`, values in place of probabilities
+    matched:bool=False,
 ):
     "Forecast the frames that follow a file"
     for k,v in dict(data=data, out=out).items():
         if v is None: raise arg_error(k, 'given', 'nothing', f"pass `--{k} FILE`")
     shape = predict_run(
-        run, data, out, horizon, _split_words(key), force, axes, filled)
+        run, data, out, horizon, _split_words(key), force, axes, filled, matched)
     print(f"Wrote a forecast of shape {shape} to {printable(out)}")
 
 # %% ../nbs/55_cli.ipynb #c65
@@ -312,10 +315,11 @@ def convlstm_evaluate(
     thresholds:str=None,
     # Table to print, such as mse, csi_0.5 or ssim; by default the most important ones
     score:str=None,
+    matched:bool=False, # Score the forecasts that `convlstm_predict --matched` writes
 ):
     "Score a trained model per lead time, against the baselines"
     at = None if thresholds is None else _split_words(thresholds)
-    scores,path = evaluate_run(run, data, _split_words(key), axes, at)
+    scores,path = evaluate_run(run, data, _split_words(key), axes, at, matched)
     shown = headline(scores) if score is None else _named_scores(scores, score)
     print('\n\n'.join(score_table(scores, s) for s in shown))
     print(_left_out(scores, run))

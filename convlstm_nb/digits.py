@@ -49,6 +49,10 @@ class Experiment:
         "Describe the data for `config.json`"
         return {}
 
+    def match(self):
+        "Make later forecasts with the frequencies that were observed"
+        raise arg_error('matched', 'absent for a run on moving digits', True)
+
     def loss(self,
         said:str|None, # Names with + between
         model, # A forecaster

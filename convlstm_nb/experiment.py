@@ -117,6 +117,9 @@ def _trained_covariates(
 # %% ../nbs/52_experiment.ipynb #c19
 class FileExperiment(Experiment):
     "Training, scores and forecasts on a file of yours: `data` is FileData"
+    matched = False
+    def match(self): self.matched = True
+
     @cached_property
     def trained(self):
         "`data`, `scaling`, `mask` and `covariates` that a model was trained with"
@@ -203,7 +206,8 @@ def score_on(
 )->dict: # As score_windows
     "Score a model and the baselines on some windows"
     return score_windows(
-        model, windows, train, period=self.data.period, thresholds=self.data.thresholds)
+        model, windows, train, period=self.data.period,
+        thresholds=self.data.thresholds, in_units=self.in_units)
 
 # %% ../nbs/52_experiment.ipynb #c26
 def _check_unchanged(
@@ -251,6 +255,7 @@ def evaluate(
     data   = scaled.pop('data')
     if path is None:
         same = type(self)(dict(data=self.data))
+        same.matched = self.matched
         with config_errors(self.path, 'a config by which the data can be read'):
             same.parts
         _check_unchanged(same, self.config)
@@ -352,9 +357,10 @@ def in_units(
     model, # A forecaster
     scaling:Scaling, # What it was trained with
     mask:bool, # Was it told where pixels are missing?
+    fill:float=0., # What took the place of a missing pixel, after scaling
 ): # As of model_in_units
     "Make a function of the model that takes and gives values in the units of the file"
-    return model_in_units(model, scaling, mask)
+    return model_in_units(model, scaling, mask, fill, self.matched)
 
 # %% ../nbs/52_experiment.ipynb #c35
 @patch

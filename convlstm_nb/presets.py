@@ -23,7 +23,7 @@ from .dataloaders import same_chance
 from .file_data import FileData, data_of
 from .learner import convlstm_learner
 from .models.forecaster import EncoderForecaster
-from .models.lagrangian import LagrangianForecaster
+from .models.lagrangian import ExceedanceForecaster, LagrangianForecaster
 from .models.papers import PAPERS
 from .models.periodic import PeriodicForecaster
 from .monitoring import ForecastPicture
@@ -101,7 +101,8 @@ def file_preset(
     model = found.model
     if preset == 'own' and data.period:
         model = _file_recipe(PeriodicForecaster, [32], period=data.period)
-    if model['class'] == LagrangianForecaster.__name__:
+    if data.probabilities: model = _file_recipe(ExceedanceForecaster)
+    if issubclass(MODELS[model['class']], LagrangianForecaster):
         model = model | dict(args=model['args'] | dict(memory=data.context))
     if data.covariates and 'covariates' not in signature(
             MODELS[model['class']]).parameters:

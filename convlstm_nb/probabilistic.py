@@ -16,6 +16,7 @@ from convlstm_nb.probabilities import (
     ProbabilityScores,
     exceeds,
     plot_reliability,
+    sharp_forecast,
 )
 from .baselines import advection, lagrangian_persistence
 from .checkpoint import CONFIG
@@ -46,15 +47,24 @@ class ProbabilityExperiment(FileExperiment):
             raise arg_error(
                 'probabilities', 'absent for a file of several variables',
                 list(self.data.probabilities), 'choose one with `variables`')
-        n = len(self.data.probabilities)
-        return args | dict(out_channels=n, output='exceedance')
+        del args['out_channels'] # one for each threshold
+        return args | dict(thresholds=self.scaled_thresholds, spread=_spread(dls))
+
+    @property
+    def scaled_thresholds(self):
+        "The thresholds as the model sees them"
+        at = torch.tensor(self.data.probabilities).view(-1, 1, 1, 1)
+        return self.parts['train'].scaling(at - slack_of(at)).flatten().tolist()
 
     def loss(self, said, model):
         "Make the loss: cross-entropy of the thresholds"
         if said: raise arg_error('loss', 'absent with `probabilities`', said)
-        at = torch.tensor(self.data.probabilities).view(-1, 1, 1, 1)
-        scaled = self.parts['train'].scaling(at - slack_of(at))
-        return ExceedanceLoss(scaled.flatten().tolist())
+        return ExceedanceLoss(self.scaled_thresholds)
+
+def _spread(dls): # DataLoaders of the parts
+    "Measure the typical change of a value from one frame to the next, in a batch"
+    x = dls.train.one_batch()[0][:,:,:1]
+    return round((x[:,1:] - x[:,:-1]).square().mean().sqrt().item(), 6) or 1.
 
 # %% ../nbs/52a_probabilistic.ipynb #c9
 @patch
@@ -66,6 +76,9 @@ def score_on(
 )->dict: # `{forecast: {score: [one value for each lead time]}}`
     "Score the probabilities of the model and of the baselines"
     at = self.data.probabilities
+    if self.matched:
+        self.data = self.data.changed(thresholds=at)
+        return FileExperiment.score_on(self, model, windows, train)
     fns = dict(model=self.in_units(model, windows.scaling, windows.mask))
     if train is not None: fns['climatology'] = _climatology(train, at)
     for fn in (persistence, advection, lagrangian_persistence):
@@ -92,7 +105,9 @@ def _climatology(
     thresholds, # Values
 ): # Forecast of probabilities
     "Forecast how often each threshold is reached in training"
-    batches = DataLoader(raw(train), batch_size=16)
+    fields = raw(train)
+    fields.crop = None # whole, as in an evaluation
+    batches = DataLoader(fields) # one by one, since they may differ in size
     yes,seen = 0.,0
     for *_,y in batches:
         happened = exceeds(y.double(), thresholds)
@@ -107,10 +122,14 @@ def in_units(
     model, # A forecaster
     scaling:Scaling, # What it was trained with
     mask:bool, # Was it told where pixels are missing?
+    fill:float=0., # What took the place of a missing pixel, after scaling
 ): # Function of frames in the units of the file, NaN where a pixel is missing
     "Make a function that takes values in the units of the file and gives probabilities"
-    return lambda x, horizon, *covariates: forecast(
-        model, fill_missing(scaling(x), 0., mask), horizon, *covariates)
+    def run(x, horizon, *covariates):
+        x = fill_missing(scaling(x), fill, mask)
+        p = forecast(model, x, horizon, *covariates)
+        return sharp_forecast(p, self.data.probabilities) if self.matched else p
+    return run
 
 # %% ../nbs/52a_probabilistic.ipynb #c12
 @patch
@@ -119,6 +138,7 @@ def described(
     record, # What was known
 ): # Record
     "Describe a forecast as one variable for each threshold, without units"
+    if self.matched: return record
     (name,attrs),*_ = record.variables.items()
     units = str(attrs.get('units', ''))
     record = copy.copy(record)

@@ -27,10 +27,10 @@ from convlstm_nb.checkpoint import (
 )
 from .callbacks import Autocast, ScheduledSampling, SingleProcess
 from .checks import arg_error, check_choice, check_int, previous_path
-from .dataloaders import sequence_dls
+from .dataloaders import same_chance, sequence_dls
 from .distributed import join
 from .file_data import data_of
-from .learner import convlstm_learner, forecast, same_chance, target_mean
+from .learner import convlstm_learner, forecast, target_mean
 from .metrics import save_scores
 from .monitoring import ForecastPicture, History, KeepBest, TensorBoard
 from .options import OPTIMIZERS, TrainOptions, config_errors
@@ -317,6 +317,7 @@ def resume_run(
 # %% ../nbs/54_runs.ipynb #c42
 def _run_model(
     run, # Folder of a run
+    matched:bool=False, # Shall forecasts have the frequencies that were observed?
 ): # The model, and its experiment
     "Load the model of a run, and what it was trained on"
     if not Path(run).is_dir():
@@ -327,7 +328,9 @@ def _run_model(
         raise arg_error(
             'run', 'the folder of a trained model', got, hint, FileNotFoundError)
     model = load_model(run, default_device())
-    return model,make_experiment(load_config(run), Path(run)/CONFIG)
+    experiment = make_experiment(load_config(run), Path(run)/CONFIG)
+    if matched: experiment.match()
+    return model,experiment
 
 def predict_run(
     run, # Folder of a run
@@ -340,9 +343,12 @@ def predict_run(
     force:bool=False, # Overwrite `out`?
     axes:str=None, # Axes of a NumPy file, if they are not as in training
     filled:bool=False, # Write values also for pixels that were never seen?
+    # Give forecasts the frequencies that were observed or, for a run of probabilities,
+    # that these expect, in place of smooth ones?
+    matched:bool=False,
 )->tuple: # Shape that was written
     "Forecast from a file, into a file"
-    model,experiment = _run_model(run)
+    model,experiment = _run_model(run, matched)
     return experiment.predict(model, data, out, horizon, key, axes, force, filled)
 
 # %% ../nbs/54_runs.ipynb #c45
@@ -352,15 +358,16 @@ def evaluate_run(
     key=None, # Which array of a `.npz` file; which variables
     axes:str=None, # Axes of a NumPy file, if they are not as in training
     thresholds:list=None, # Where to score yes or no; as in training if None
+    matched:bool=False, # Score matched forecasts, as of predict_run?
 )->tuple: # Scores as in `metrics.json`, and the file they were written to
     "Score a run and the baselines, per lead time"
-    model,experiment = _run_model(run)
+    model,experiment = _run_model(run, matched)
     for k,v in dict(key=key, axes=axes).items():
         if v is not None and data is None:
             raise arg_error(k, 'absent without `data`', v)
     scores = experiment.evaluate(model, data, key, axes, thresholds)
-    path = Path(run) / (
-        'evaluation.json' if data is None else f'evaluation-{run_name(data)}.json')
+    name = '-matched'*matched + ('' if data is None else f'-{run_name(data)}')
+    path = Path(run)/f'evaluation{name}.json'
     write_json(path, scores)
     _write_scores(scores, path.with_suffix(''))
     return scores,path

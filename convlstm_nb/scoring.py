@@ -31,7 +31,7 @@ from convlstm_nb.metrics import (
 from .data.scaling import Scaling
 from .data.windows import Windows, fill_missing
 from .learner import ForecastMetric, forecast
-from .rain import rain_scores, slack_of
+from .rain import match_frequencies, rain_scores, slack_of
 
 # %% ../nbs/50_scoring.ipynb #c12
 def printable(
@@ -83,11 +83,15 @@ def model_in_units(
     scaling:Scaling, # What it was trained with
     mask:bool=False, # Was it told where pixels are missing?
     fill:float=0., # What took the place of a missing pixel, after scaling
+    matched:bool=False, # Give each forecast frame the values of the last input frame?
 ): # Function of frames in their own units, NaN where a pixel is missing
     "Make a forecast of scaled frames one of frames in their own units"
     fn = partial(forecast, model) if isinstance(model, Module) else model
-    return lambda x, horizon, *covariates: scaling.inverse(
-        fn(fill_missing(scaling(x), fill, mask), horizon, *covariates))
+    def run(x, horizon, *covariates):
+        y = fn(fill_missing(scaling(x), fill, mask), horizon, *covariates)
+        y = scaling.inverse(y)
+        return match_frequencies(y, x) if matched else y
+    return run
 
 # %% ../nbs/50_scoring.ipynb #c27
 def raw(
@@ -109,9 +113,10 @@ def score_windows(
     period:int=None, # Frames after which the data repeat, for a periodic baseline
     thresholds:list|tuple=(), # Where to score yes or no, in the units of the file
     bs:int=16, # Windows at a time
+    in_units=model_in_units, # Makes a function of frames in their own units of `model`
 )->dict: # `{forecast: {score: [one value for each lead time]}}`
     "Score a model and the baselines, in the units of the file"
-    run = model_in_units(model, windows.scaling, windows.mask, windows.fill)
+    run = in_units(model, windows.scaling, windows.mask, windows.fill)
     fns = {'model': lambda known, horizon: run(known[0], horizon, *known[1])}
     scores = file_scores(windows, thresholds)
     return score_baselines(windows, train, period, bs, scores, fns)

@@ -341,6 +341,7 @@ def _left_out(
             str(config['no_climatology']),
             'it belongs to the file of the training, as the mean does')
         out = f"No climatology: {why}.\n"
+    if any(k.startswith('brier') for k in names): return out
     if not any(k.startswith('psnr') for k in names):
         why = 'SSIM and PSNR: the run does not say which range its training data had'
     elif not ssim: why = 'SSIM: the fields are smaller than its windows, 11x11 pixels'

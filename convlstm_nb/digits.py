@@ -63,6 +63,12 @@ class Experiment:
     def skill(self):
         "Make the metric that compares with the best baseline; None if there is none"
 
+    def frames_of(self,
+        model, # A forecaster
+    ): # Function `(x,horizon,covariates)` of scaled frames
+        "Make a function that forecasts frames to look at"
+        return partial(forecast, model)
+
     def draw(self,
         folder, # Of the run
     ):

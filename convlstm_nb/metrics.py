@@ -253,9 +253,11 @@ _SCORE_TITLES = {
     'csi': 'Critical success index at', 'pod': 'Probability of detection at',
     'far': 'False alarm ratio at', 'hss': 'Heidke skill score at',
     'bias': 'Frequency bias at',
-    'fss': 'Fractions skill score at'}
+    'fss': 'Fractions skill score at', 'brier': 'Brier score at',
+    'brier_skill': 'Brier skill score at', 'roc_area': 'ROC area at',
+    'crps': 'Ranked probability score (CRPS) over the thresholds'}
 # 0 for all others
-_PERFECT = dict(corr=1, ssim=1, psnr=math.inf, csi=1, pod=1, hss=1, fss=1, roc=1)
+_PERFECT = dict(corr=1, ssim=1, psnr=math.inf, csi=1, pod=1, hss=1, fss=1, roc=1, bias=1)
 
 def perfect(
     score:str, # Its name, for example `'csi_0.5'`
@@ -302,7 +304,9 @@ def best_trivial(
     means = {n: m for n,m in means.items() if not math.isnan(m)}
     if not means:
         raise arg_error('scores', f"with {score!r} of a trivial forecast", list(scores))
-    return (max if perfect(score) else min)(means, key=lambda n: means[n])
+    best = perfect(score) # of PSNR infinity
+    far  = lambda n: -means[n] if best == math.inf else abs(best - means[n])
+    return min(means, key=far)
 
 # %% ../nbs/21_metrics.ipynb #c64
 def skill(
@@ -322,7 +326,8 @@ def percent_gained(
     best:float,    # The score of a perfect forecast
 )->float: # NaN where `base` is perfect
     "Compute how much of the gap from `base` to `best` is closed, in percent"
-    return 100*(value-base)/(best-base) if base!=best and best<math.inf else math.nan
+    if base == best or best == math.inf: return math.nan
+    return 100*(1 - abs(best-value)/abs(best-base))
 
 # %% ../nbs/21_metrics.ipynb #c69
 def _lead_times(n): # ten of them where there are more
@@ -362,7 +367,9 @@ def score_table(
         return [n, _number(means[n], d), *([gain(n)] if skilled else []), *values]
     head  = ['forecast', 'mean', *(['skill'] if skilled else [])]
     head += [f"+{t+1}" for t in leads]
-    title = f"{score_title(score)}, {'higher' if best else 'lower'} is better\n"
+    good  = '1 is best' if score.startswith('bias') else (
+        'higher is better' if best else 'lower is better')
+    title = f"{score_title(score)}, {good}\n"
     text  = title + _aligned([head, *map(row, names)])
     if skilled:
         base = f"{best_trivial(scores, score)!r}, the best without a model"

@@ -131,6 +131,16 @@ def in_units(
         return sharp_forecast(p, self.data.probabilities) if self.matched else p
     return run
 
+# %% ../nbs/52a_probabilistic.ipynb #2c6a7889
+@patch
+def frames_of(
+    self:ProbabilityExperiment,
+    model, # A forecaster
+): # Function `(x,horizon,covariates)` of scaled frames
+    "Make a function that forecasts the sharp frames of the probabilities"
+    at,scaling = self.data.probabilities,self.parts['train'].scaling
+    return lambda *args: scaling(sharp_forecast(forecast(model, *args), at))
+
 # %% ../nbs/52a_probabilistic.ipynb #c12
 @patch
 def described(

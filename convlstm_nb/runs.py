@@ -30,7 +30,7 @@ from .checks import arg_error, check_choice, check_int, previous_path
 from .dataloaders import same_chance, sequence_dls
 from .distributed import join
 from .file_data import data_of
-from .learner import convlstm_learner, forecast, target_mean
+from .learner import convlstm_learner, target_mean
 from .metrics import save_scores
 from .monitoring import ForecastPicture, History, KeepBest, TensorBoard
 from .options import OPTIMIZERS, TrainOptions, config_errors
@@ -75,8 +75,10 @@ def new_folder(
 def run_name(
     data, # A file, a folder or a pattern
 )->str:
-    "Name a run after its data"
-    return re.sub(r'[^\w.-]+', '-', Path(data).stem).strip('-.') or 'own'
+    "Name a run after its data; after the folder of a pattern"
+    path = Path(data)
+    if set('*?[') & set(path.name): path = path.parent
+    return re.sub(r'[^\w.-]+', '-', path.stem).strip('-.') or 'own'
 
 # %% ../nbs/54_runs.ipynb #c11
 @contextmanager
@@ -221,7 +223,7 @@ def _complete(
     write_json(folder/'metrics.json', scores)
     _write_scores(scores, folder/'scores')
     experiment.draw(folder)
-    _show_run(model, experiment.parts['test'], folder)
+    _show_run(experiment.frames_of(model), experiment.parts['test'], folder)
     for path in (folder/_TRAINING, previous_path(folder/_TRAINING)):
         path.unlink(missing_ok=True)
     return scores
@@ -245,7 +247,7 @@ def headline(
 
 # %% ../nbs/54_runs.ipynb #c19
 def _show_run(
-    model, # A forecaster
+    fn, # Forecast of scaled frames, `(x,horizon,covariates)`
     ds, # Test sequences
     folder, # Where the pictures go
     n:int=4, # Sequences to show
@@ -254,7 +256,7 @@ def _show_run(
     x, *z, y = (
         torch.stack(t)
         for t in zip(*(ds[i * len(ds) // n] for i in range(min(n, len(ds))))))
-    pred = forecast(model, x, y.shape[1], z[0] if z else None)
+    pred = fn(x, y.shape[1], z[0] if z else None)
     save_figure(
         show_forecast(x[:3], y[:3], pred[:3], channel=0), Path(folder) / 'forecast.png')
     animate_forecast(x, y, pred, path=Path(folder)/'forecast.gif', channel=0)

@@ -195,7 +195,10 @@ MISTAKES = [
     ('a pixel of a forecast file that was never seen, filled in silence', '52_experiment', {'y = torch.where(seen, y, torch.nan)': 'pass'}),
     ('unseen air that stays where it was while the rain moves', '12_models.lagrangian', {'return moved_each(each, ways) > .5': 'return each > .5'}, ['52_experiment']),
     ('events of one file as one sequence', '37_data.splits', {"runs = r.runs() if by == 'sequence' else [(0, len(r))]": 'runs = [(0, len(r))]'}),
-    ('the thresholds of a run compared with scaled values', '52a_probabilistic', {"scaled = self.parts['train'].scaling(at - slack_of(at))": 'scaled = at'}),
+    ('the thresholds of a run compared with scaled values', '52a_probabilistic', {"self.parts['train'].scaling(at - slack_of(at)).flatten()": 'at.flatten()'}),
+    ('frequencies of missing pixels, too', '21a_rain', {'/size.clamp(min=1)*seen).long()': '/size.clamp(min=1)*values.shape[-1]).long()'}),
+    ('probabilities as sure far ahead as near', '12_models.lagrangian', {'2*self.spread*lead.sqrt()': '2*self.spread*lead.clamp(max=1)'}),
+    ('a frequency bias that is the better the higher', '21_metrics', {'math.inf else abs(best - means[n])': 'math.inf or best == 1 else abs(best - means[n])'}),
 ]
 PAGES = sorted({p for m in MISTAKES for p in (m[3] if len(m)>3 else [m[1]])})
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from common import describe, keep
 from fastcore.script import call_parse
+from quick import network_reader, reader, recognised
 from torch.utils.data import DataLoader
 from convlstm_nb.checkpoint import CONFIG, load_config, load_model
 from convlstm_nb.data.moving_mnist import MovingMNIST
@@ -67,6 +68,16 @@ def scores_table(scores, score, digits):
                     for v in [mean(s[score]), *(s[score][t - 1] for t in leads)])]
             for name, s in scores.items()])
 
+def readings(found):
+    "Shares of digits that are recognised, at some lead times"
+    leads = (1,2,3,5,6,7,10)
+    return table(
+        ['frames', *(f'+{t}' for t in leads)],
+        [
+            [f"{name}, {by}", *(f"{100*f[k][t-1]:.0f} %" for t in leads)]
+            for by,f in found.items()
+            for name,k in (('forecast','forecast'), ('true frames','truth'))])
+
 def others_table(found):
     "Where the model was not trained"
     def row(name, s):
@@ -117,6 +128,10 @@ SSIM (data range 1, Gaussian window of 11), higher is better; a black frame has 
 
 {scores_table(found['scores'], 'ssim_1', 3)}
 
+Digits that a classifier, trained on the true training digits, recognises in the frames; by chance it is one of ten. The first is a small convolutional network, the second takes the nearest neighbours:
+
+{readings(found['recognised'])}
+
 ## Where it fails
 
 The same on {found['n_other']} test sequences each, made otherwise than those of its training. Other canvases and speeds run without a warning, since nothing in the network forbids them; that is no reason to trust the forecast:
@@ -140,6 +155,9 @@ def main(
         n=n,
         n_other=n_other,
         first=FIRST,
+        recognised={
+            k: recognised(run, make=f)
+            for k,f in {'network': network_reader, 'neighbours': reader}.items()},
         scores=measure(model, motion, n),
         first_scores=measure(model, motion, FIRST)['model'],
         other={

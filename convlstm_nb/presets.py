@@ -70,8 +70,8 @@ PRESETS = {
     'digits': Preset(
         _SMALL_DATA.changed(train=4_800, motion=Motion(
             size=48, digit_size=20, context=6, speed=[1, 2])),
-        recipe(hidden_channels=[64], kernel_size=3, **_SMALL_MODEL),
-        TrainOptions(epochs=14, lr=1e-2)),
+        recipe(hidden_channels=[96], kernel_size=3, **_SMALL_MODEL),
+        TrainOptions(epochs=30, lr=1e-2)),
     **{
         name: Preset(_PAPER_DATA, recipe(**args), _PAPER_TRAIN)
         for name,args in PAPERS.items()

@@ -131,7 +131,7 @@ def in_units(
         return sharp_forecast(p, self.data.probabilities) if self.matched else p
     return run
 
-# %% ../nbs/52a_probabilistic.ipynb #2c6a7889
+# %% ../nbs/52a_probabilistic.ipynb #73366e5d
 @patch
 def frames_of(
     self:ProbabilityExperiment,

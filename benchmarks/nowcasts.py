@@ -127,6 +127,20 @@ def score_all(smooth, chances, windows, usual):
                 for t,r in total.reliability().items()}
     return out
 
+def in_units(model, scaling):
+    "The probabilities of a model for frames in mm/h"
+    return lambda x, horizon: forecast(model, scaling(x).nan_to_num(), horizon)
+
+def report(name, found):
+    "Print means over the lead times"
+    mean = lambda v: sum(v)/len(v)
+    print(f"\n{name}, {found['windows']} windows, pysteps failed {found['failed']}x")
+    for k,s in found['values'].items():
+        yes_no = [f"{mean(s[f'{n}_{t:g}']):.3f}" for n in ('csi','bias') for t in AT]
+        print(f"{k:12} {1e3*mean(s['mse_scaled']):6.2f}", *yes_no)
+    for k,s in found['probabilities'].items():
+        print(f"{k:20}", *(f"{mean(s[f'brier_{t:g}']):.4f}" for t in AT))
+
 @call_parse
 def main(
     runs:str='runs', # Folder of the runs
@@ -159,17 +173,3 @@ def main(
     keep(
         'nowcasts', leads=found, thresholds=AT, members=MEMBERS,
         pysteps=installed('pysteps'), steps=STEPS, torch=torch.__version__)
-
-def in_units(model, scaling):
-    "The probabilities of a model for frames in mm/h"
-    return lambda x, horizon: forecast(model, scaling(x).nan_to_num(), horizon)
-
-def report(name, found):
-    "Print means over the lead times"
-    mean = lambda v: sum(v)/len(v)
-    print(f"\n{name}, {found['windows']} windows, pysteps failed {found['failed']}x")
-    for k,s in found['values'].items():
-        yes_no = [f"{mean(s[f'{n}_{t:g}']):.3f}" for n in ('csi','bias') for t in AT]
-        print(f"{k:12} {1e3*mean(s['mse_scaled']):6.2f}", *yes_no)
-    for k,s in found['probabilities'].items():
-        print(f"{k:20}", *(f"{mean(s[f'brier_{t:g}']):.4f}" for t in AT))

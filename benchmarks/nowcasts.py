@@ -74,9 +74,8 @@ def of_pysteps(windows):
         found['sprog'].append(np.where(np.isfinite(calm), calm, last))
         found['steps_mean'].append(many.mean(0))
         found['steps'].append(np.stack([(many >= t*(1-SLACK)).mean(0) for t in AT], 1))
-    return {
-        k: torch.tensor(np.stack(v), dtype=torch.float32).unflatten(1, (horizon, -1))
-        for k,v in found.items()},failed
+    found = {k: torch.tensor(np.stack(v)).float() for k,v in found.items()}
+    return {k: v if k == 'steps' else v[:,:,None] for k,v in found.items()},failed
 
 def often(windows):
     "How often each threshold is reached in training"

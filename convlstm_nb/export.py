@@ -129,7 +129,8 @@ class _StreamForm(nn.Module):
         n = horizon.item()
         torch._check(n>=1)
         y,known = self.run(self.prepare(frames), n, state, covariates)
-        if self.scaling is not None: y = self.scaling.inverse(y)
+        if self.scaling is not None and self.model.output != 'exceedance':
+            y = self.scaling.inverse(y)
         return y, torch.cat(known, 1)
 
 # %% ../nbs/61_export.ipynb #c19
@@ -203,7 +204,9 @@ _FORMS = {
 def _build_form(model, form='forecast', **kwargs): # kwargs: scaling, fill, mask
     "Wrap a copy of a model in a form"
     kind = next((k for k in type(model).__mro__ if k in _FORMS), None)
-    if kind is None or type(model).advance is not kind.advance: # overridden
+    overridden = kind is None or any(
+        getattr(type(model), k) is not getattr(kind, k) for k in ('advance','make_frames'))
+    if overridden:
         known = ', '.join(k.__name__ for k in _FORMS)
         got = type(model).__name__
         raise arg_error('model', f"one of {known}", got, error=TypeError)

@@ -62,7 +62,8 @@ def __call__(self:StreamingForecast,
         y, self.state = self.model.advance(
             x, self.state, self.horizon if horizon is None else horizon, covariates)
     y = OUTPUTS[self.model.output](y).cpu()
-    if self.scaling is not None: y = self.scaling.inverse(y)
+    if self.scaling is not None and self.model.output != 'exceedance':
+        y = self.scaling.inverse(y)
     return y[0] if one else y
 
 # %% ../nbs/62_streaming.ipynb #c11

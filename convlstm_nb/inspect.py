@@ -103,7 +103,7 @@ def _strips(
     return axs
 
 def _sparse(
-    labels:list, # Labels below the frames; numbers if None
+    labels:list|None, # Labels below the frames; numbers if None
     frames:int,
 )->list: # With a blank where there is no room
     "Keep at most twenty labels of a strip"

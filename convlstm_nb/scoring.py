@@ -187,7 +187,7 @@ class SkillMetric(ForecastMetric):
     ):
         super().__init__('skill', score, to_units)
         means = {k: _mean(next(iter(s.values()))) for k,s in baselines.items()}
-        self.baseline = min(means, key=means.get)
+        self.baseline = min(means, key=lambda k: means[k])
         self.error = means[self.baseline]
 
     @property

@@ -29,11 +29,11 @@ from convlstm_nb.probabilities import (
     median_forecast,
     sharp_forecast,
 )
-from convlstm_nb.rain import match_frequencies, rain_scores
+from convlstm_nb.rain import match_frequencies, rain_scores, slack_of
 from convlstm_nb.scoring import model_in_units, raw
 
 AT = [.5,2.,8.]
-SLACK = 1e-4 # a value that was scaled and back is not quite what it was
+REACHED = [t - slack_of(t) for t in AT]
 LEADS = {10: '20 minutes', 25: '50 minutes'} # frames of 2 minutes
 # pysteps: dB of mm/h above 0.1, four cascade levels for tiles of 64x64 pixels
 CASCADE = dict(n_cascade_levels=4, precip_thr=-10.)
@@ -42,16 +42,11 @@ STEPS = dict(
     n_ens_members=MEMBERS, kmperpixel=2., timestep=2., noise_method='nonparametric',
     vel_pert_method='bps', mask_method='incremental', seed=0, **CASCADE)
 
-def decibels(rain):
-    "Rain in mm/h as dB, -15 below 0.1 mm/h"
-    from pysteps.utils.transformation import dB_transform
-    return dB_transform(rain, threshold=.1, zerovalue=-15.)[0]
-
 def nowcast(method, rain, horizon, **kw):
     "A forecast of pysteps from the input frames of a tile, in mm/h; None if it fails"
     from pysteps import motion, nowcasts
     from pysteps.utils.transformation import dB_transform
-    x = decibels(rain)
+    x = dB_transform(rain, threshold=.1, zerovalue=-15.)[0]
     with redirect_stdout(StringIO()):
         velocity = motion.get_method('LK')(x, verbose=False)
         try: ahead = nowcasts.get_method(method)(x[-3:], velocity, horizon, **kw)
@@ -73,7 +68,7 @@ def of_pysteps(windows):
         many = np.where(np.isfinite(many), many, last)
         found['sprog'].append(np.where(np.isfinite(calm), calm, last))
         found['steps_mean'].append(many.mean(0))
-        found['steps'].append(np.stack([(many >= t*(1-SLACK)).mean(0) for t in AT], 1))
+        found['steps'].append(np.stack([(many >= t).mean(0) for t in REACHED], 1))
     found = {k: torch.tensor(np.stack(v)).float() for k,v in found.items()}
     return {k: v if k == 'steps' else v[:,:,None] for k,v in found.items()},failed
 
@@ -81,11 +76,9 @@ def often(windows):
     "How often each threshold is reached in training"
     yes = n = 0.
     for *_,y in raw(windows):
-        y = exceeds(y[None].double(), lowered(AT))
+        y = exceeds(y[None].double(), REACHED)
         yes,n = yes + y.nansum((0,1,3,4)), n + y[:,:,0].isfinite().sum()
     return (yes/n).float().view(1, 1, -1, 1, 1)
-
-def lowered(at): return [t*(1-SLACK) for t in at]
 
 def score_all(smooth, chances, windows, usual):
     "Scores of every forecast for the windows, by lead time"
@@ -103,12 +96,12 @@ def score_all(smooth, chances, windows, usual):
         model=p, steps=theirs.pop('steps'), climatology=usual.expand_as(p))
     values |= theirs
     probabilities |= {
-        f'yes_no_{k}': exceeds(values[k], lowered(AT))
+        f'yes_no_{k}': exceeds(values[k], REACHED)
         for k in ('model','matched','persistence','lagrangian')}
     scaled = windows.scaling
     out = dict(values={}, probabilities={}, failed=failed, windows=len(x))
     for k,v in values.items():
-        total = ForecastScores(rain_scores(AT, slack=SLACK))
+        total = ForecastScores(rain_scores(AT, slack=slack_of(1.)))
         total.update(v, y)
         kept = {
             n: s for n,s in total.compute().items()

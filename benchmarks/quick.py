@@ -82,6 +82,9 @@ def recognised(run, n=300, make=reader):
     x,y  = (torch.stack(t) for t in zip(*(ds[i] for i in range(n))))
     shown = dict(truth=y, forecast=forecast(load_model(run), x, y.shape[1]))
     drawn = [draw_motion(ds, i) for i in range(n)]
+    labels = np.array([
+        [mnist['test_labels'][(test == i).all((1, 2)).argmax()] for i in images]
+        for images,_,_ in drawn])
     def share(frames, t): # over all digits of a frame
         right = []
         for d in range(motion['n_digits']):
@@ -89,10 +92,7 @@ def recognised(run, n=300, make=reader):
             at  = [np.rint(path[d,now]).astype(int) for _,path,_ in drawn]
             seen = np.stack([
                 f[t,0,r:r+side,c:c+side].numpy() for f,(r,c) in zip(frames, at)])
-            label = [
-                mnist['test_labels'][(test == images[d]).all((1, 2)).argmax()]
-                for images,_,_ in drawn]
-            right.append(read(seen) == np.array(label))
+            right.append(read(seen) == labels[:,d])
         return float(np.mean(right))
     return {
         name: [round(share(frames, t), 3) for t in range(y.shape[1])]

@@ -31,7 +31,7 @@ from .metrics import persistence
 from .options import config_errors
 from .plotting import save_figure
 from .rain import slack_of
-from .scoring import printable, raw
+from .scoring import printable, raw, score_windows
 
 # %% ../nbs/52a_probabilistic.ipynb #c8
 class ProbabilityExperiment(FileExperiment):
@@ -77,8 +77,9 @@ def score_on(
     "Score the probabilities of the model and of the baselines"
     at = self.data.probabilities
     if self.matched:
-        self.data = self.data.changed(thresholds=at)
-        return FileExperiment.score_on(self, model, windows, train)
+        return score_windows(
+            model, windows, train, period=self.data.period, thresholds=at,
+            in_units=self.in_units)
     fns = dict(model=self.in_units(model, windows.scaling, windows.mask))
     if train is not None: fns['climatology'] = _climatology(train, at)
     for fn in (persistence, advection, lagrangian_persistence):

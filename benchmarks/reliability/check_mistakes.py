@@ -7,10 +7,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import traceback
+import types
+from importlib import import_module
 from pathlib import Path
 
 root = Path(__file__).parents[2]
@@ -240,14 +242,57 @@ def leave_out(where, name, text):
     nb = json.loads(page.read_text())
     page.write_text(json.dumps(nb | dict(cells=[c for c in nb['cells'] if text not in ''.join(c['source'])])))
 
-def environment(where): return dict(os.environ, PYTHONPATH=str(where), OMP_NUM_THREADS='1', KERAS_BACKEND='torch', PYTHONDONTWRITEBYTECODE='1')
+def load():
+    "Import what most pages do, once for all processes that are forked from this one"
+    os.environ |= dict(OMP_NUM_THREADS='1', KERAS_BACKEND='torch', MPLBACKEND='agg', PYTHONDONTWRITEBYTECODE='1')
+    sys.dont_write_bytecode = True
+    for name in ('nbdev.test', 'fastai.basics', 'h5netcdf', 'matplotlib.pyplot', 'pandas', 'xarray'): import_module(name)
+    for name in [m for m in sys.modules if m.partition('.')[0]=='convlstm_nb']: del sys.modules[name] # nbdev finds it by its entry point
+
+def fork(f, *args):
+    "Call `f` in a new process; its id, and the file that what it returns is written to, as JSON"
+    out = tempfile.TemporaryFile('w+')
+    sys.stdout.flush()
+    if pid := os.fork(): return pid,out
+    try: out.write(json.dumps(f(*args))); out.flush()
+    except BaseException: traceback.print_exc()
+    finally: os._exit(0)
+
+def forked(f, items):
+    "`f` of each item, in a process of its own, as many at once as there are cores; in order"
+    running,found,items = {},{},list(items)
+    for i in range(len(items)):
+        while i not in found:
+            at = len(running) + len(found)
+            if at < len(items) and len(running) < (os.cpu_count() or 1):
+                pid,out = fork(f, items[at])
+                running[pid] = at,out
+                continue
+            at,out = running.pop(os.wait()[0])
+            out.seek(0)
+            found[at] = json.load(out)
+        yield found[i]
+
+def test_page(where, page):
+    "Run the tests of `page` in this process, with the library in `where`"
+    for fd,name in [(1,'out'), (2,'err')]: os.dup2(os.open(where/name, os.O_WRONLY|os.O_CREAT|os.O_TRUNC), fd)
+    os.chdir(where)
+    os.environ['PYTHONPATH'] = str(where)
+    sys.path.insert(0, str(where))
+    sys.modules['__main__'],sys.argv = types.ModuleType('__main__'),['nbdev_test']
+    signal.alarm(900)
+    import_module('nbdev.test').nbdev_test(path=f'nbs/{page}.ipynb')
+    used = Path(import_module('convlstm_nb').__file__)
+    if not used.is_relative_to(where.resolve()): sys.exit(f'\nImportError: {used} is another library')
+    return True
 
 def run_tests(where, page):
     "The exception that stops the tests of `page`, or None if they pass"
-    try: done = subprocess.run([Path(sys.executable).parent/'nbdev_test', '--path', f'nbs/{page}.ipynb'], cwd=where, env=environment(where), capture_output=True, text=True, timeout=900)
-    except subprocess.TimeoutExpired as e: return f'no test ran to its end within {e.timeout} s'
-    if done.returncode==0: return None
-    plain = re.sub(r'\x1b\[[0-9;]*m', '', done.stderr)
+    pid,out = fork(test_page, where, page)
+    if os.waitpid(pid, 0)[1]: return 'no test ran to its end'
+    out.seek(0)
+    if out.read() == 'true': return None
+    plain = re.sub(r'\x1b\[[0-9;]*m', '', (where/'err').read_text())
     errors = [l for l in plain.splitlines() if re.match(r'\w*(Error|Exception)\b', l)]
     return errors[-1][:150].strip(' :=') if errors and 'Tests Failed' in plain else f'no test ran: {plain[-300:]}'
 
@@ -268,16 +313,14 @@ def try_one(mistake, errors):
     return row
 
 def try_none(page):
-    "The error of a page in a copy without a mistake, or None; a copy that imports another library is one, too"
+    "The error of a page in a copy without a mistake, or None"
     with tempfile.TemporaryDirectory() as d:
         copy_to(Path(d))
-        where = subprocess.run([sys.executable, '-c', 'import convlstm_nb; print(convlstm_nb.__file__)'], cwd=d, env=environment(d), capture_output=True, text=True).stdout.strip()
-        return run_tests(Path(d), page) if Path(where).is_relative_to(Path(d).resolve()) else 'imports another library'
+        return run_tests(Path(d), page)
 
 def rows():
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        errors = dict(zip(PAGES, pool.map(try_none, PAGES)))
-        failed = [f'{p}: {e}' for p,e in errors.items() if e]
-        found  = pool.map(lambda m: try_one(m, errors), MISTAKES)
-        yield dict(what=f'the copy as it is, pages {", ".join(PAGES)}', wanted='passes, and imports itself', got='; '.join(failed) or 'passes', passed=not failed)
-        yield from found
+    load()
+    errors = dict(zip(PAGES, forked(try_none, PAGES)))
+    failed = [f'{p}: {e}' for p,e in errors.items() if e]
+    yield dict(what=f'the copy as it is, pages {", ".join(PAGES)}', wanted='passes, and imports itself', got='; '.join(failed) or 'passes', passed=not failed)
+    yield from forked(lambda m: try_one(m, errors), MISTAKES)

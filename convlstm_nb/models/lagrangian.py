@@ -249,11 +249,13 @@ def _without_motion(x, channels, horizon):
         return torch.cat([moved_each(x[:,:-1], back), x[:,-1:]], 1),ways
 
 # %% ../../nbs/12_models.lagrangian.ipynb #57d92e0f
+_SMEAR = .75 # Uncertainty of the place after one frame, in pixels
+
 class ExceedanceForecaster(LagrangianForecaster):
     "Forecast the probabilities that thresholds are reached, in moving coordinates"
     @delegates(LagrangianForecaster, but=['output','out_channels'])
     def __init__(self,
-        in_channels:int, # Channels of a frame, of which the first is forecast
+        in_channels:int, # 1, or 2 with a mask that is 1 where a pixel was seen
         hidden_channels=(64,64), # Channels of the state, layer by layer
         kernel_size=3, # Side of the input-to-state kernels
         *,
@@ -268,9 +270,7 @@ class ExceedanceForecaster(LagrangianForecaster):
         self.spread = spread
         at = self.frames.bias.new_tensor(thresholds).view(-1, 1, 1)
         self.register_buffer('at', at, persistent=False)
-        self.gain = torch.nn.Parameter(torch.full_like(at, 4.))
-        with torch.no_grad(): # an untrained model forecasts from the last frame alone
-            for p in (self.frames.weight, self.frames.bias): p.zero_()
+        self.gain = torch.nn.Parameter(torch.full_like(at, 1/8))
 
 # %% ../../nbs/12_models.lagrangian.ipynb #50baa6c8
 @patch
@@ -280,6 +280,10 @@ def make_frames(self:ExceedanceForecaster,
 ): # Logits, `(B,T,K,H,W)`
     "Compute logits from hidden states and the last frame"
     y = LagrangianForecaster.make_frames(self, h, last)
-    lead = torch.arange(1, y.shape[1]+1, device=y.device, dtype=last.dtype)
-    above = (last[:,None,:1] - self.at)/(2*self.spread*lead.sqrt().view(-1,1,1,1))
-    return y + self.gain*above.tanh()
+    seen = last[:,1:2] if self.in_channels > 1 else 1
+    above = []
+    for lead in range(1, y.shape[1]+1):
+        wide = lead**.5
+        sign = ((last[:,:1] - self.at)/(2*self.spread*wide)).tanh()
+        above.append(_blurred(seen*sign, _SMEAR*wide))
+    return y + 8*self.gain*torch.stack(above, 1)

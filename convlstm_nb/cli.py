@@ -288,7 +288,8 @@ def convlstm_predict(
     key:str=None,
     axes:str=None, # Axes of a NumPy file, if they differ from those of the training
     force:bool=False, # Overwrite the file if it exists
-    # Write values also for pixels that were never seen, which are missing by default
+    # Write values also for pixels that were never seen, or into which unseen air has
+    # moved, also from beyond the edge; they are missing by default
     filled:bool=False,
     # Forecast heavy values as often as they were observed, in place of a smooth
     # forecast; of a run with `--probabilities`, values in place of probabilities

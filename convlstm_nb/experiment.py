@@ -332,7 +332,8 @@ def predict(
     variables=None, # Variables of the file, if they are called otherwise
     axes:str=None, # Its axes, if they are others
     force:bool=False, # Overwrite `out`?
-    filled:bool=False, # Write a value where nothing was seen, too?
+    # Write a value also where nothing was seen, or into which unseen air has moved?
+    filled:bool=False,
 )->tuple: # Shape that was written
     "Forecast what follows a file, into a file"
     data    = self.trained['data']
@@ -393,7 +394,7 @@ def _forecast(
         covariates_ahead(
             covariates, record, known, data.context, horizon, data.step)[None]]
     y = self.in_units(model, scaling, mask)(x[None], horizon, *z)[0]
-    if not filled and x.isnan().any():
+    if not filled:
         seen = ~x.isnan().all(0)
         seen = model.cover(seen[None], fill_missing(scaling(x[None]), 0.), horizon)[0]
         y = torch.where(seen, y, torch.nan)

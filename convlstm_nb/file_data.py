@@ -113,9 +113,9 @@ def _split(
     if self.test_from is None:
         shares = .7,.15,.15
         if gap: gap,shares = _shares(records, span, self.horizon*self.step)
-        return split(records, gap, self.by, shares),gap or None
+        return split(records, gap, self.by, shares, span),gap or None
     first = between(records, self.by, None, self.train_until)
-    parts = split(first, gap, self.by, (.85, .15))
+    parts = split(first, gap, self.by, (.85, .15), span)
     return [*parts, between(records, self.by, self.test_from)],None
 
 # %% ../nbs/51a_file_data.ipynb #c17
@@ -166,7 +166,9 @@ def windows(self:FileData)->dict: # Windows to 'train', 'valid' and 'test' on
     for part,(name,(stride,crop)) in zip(parts, each.items()):
         with _naming(_PART_NAMES[name]): ds[name] = Windows(
             part, self.context, self.horizon, stride=stride, crop=crop, **options)
-    for a,b in combinations(ds.values(), 2): check_apart(a, b, gap)
+    for a,b in combinations(ds, 2):
+        both = f'{_PART_NAMES[a]} and the {_PART_NAMES[b]}'
+        with _naming(both): check_apart(ds[a], ds[b], gap)
     file_scores(ds['test'], self.thresholds) # says what is wrong with them
     return ds
 

@@ -344,7 +344,8 @@ def predict_run(
     key=None, # Which array of a `.npz` file; which variables
     force:bool=False, # Overwrite `out`?
     axes:str=None, # Axes of a NumPy file, if they are not as in training
-    filled:bool=False, # Write values also for pixels that were never seen?
+    # Write values also for pixels that were never seen, or into which unseen air moved?
+    filled:bool=False,
     # Give forecasts the frequencies that were observed or, for a run of probabilities,
     # that these expect, in place of smooth ones?
     matched:bool=False,

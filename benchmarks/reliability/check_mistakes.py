@@ -195,7 +195,7 @@ MISTAKES = [
     ('a sharp forecast whose likeliest pixels are the driest', '24_probabilities', {'argsort(-1, descending=True)': 'argsort(-1)'}),
     ('the median at a chance of a third', '24_probabilities', {'torch.full_like(p[:,:,:1], .5)': 'torch.full_like(p[:,:,:1], .33)'}),
     ('a pixel of a forecast file that was never seen, filled in silence', '52_experiment', {'y = torch.where(seen, y, torch.nan)': 'pass'}),
-    ('unseen air that stays where it was while the rain moves', '12_models.lagrangian', {'return moved_each(each, ways) > .5': 'return each > .5'}, ['52_experiment']),
+    ('unseen air that stays where it was while the rain moves', '12_models.lagrangian', {"return moved_each(each, ways, 'zeros') > .5": 'return each > .5'}, ['52_experiment']),
     ('events of one file as one sequence', '37_data.splits', {"runs = r.runs() if by == 'sequence' else [(0, len(r))]": 'runs = [(0, len(r))]'}),
     ('the thresholds of a run compared with scaled values', '52a_probabilistic', {"self.parts['train'].scaling(at - slack_of(at)).flatten()": 'at.flatten()'}),
     ('frequencies of missing pixels, too', '21a_rain', {'/size.clamp(min=1)*seen).long()': '/size.clamp(min=1)*values.shape[-1]).long()'}),

@@ -56,6 +56,22 @@ def _values_along(
     "Look up what records are split by"
     return [_along(r, i, by) for i, r in enumerate(records)]
 
+# %% ../../nbs/37_data.splits.ipynb #sq1
+def _sequences(
+    records:list, # Records
+    by:str, # 'sequence' or 'file'
+)->list: # Records, none with a gap in time, or none of several files
+    "Cut records where their times have a gap, or where a file ends"
+    found = []
+    for r in records:
+        first = getattr(r.values, 'first', None) if by == 'file' else None
+        if by == 'file' and first:
+            ends = [0, *(i - r.box[0][0] for i in first if i in r.box[0][1:]), len(r)]
+            runs = list(zip(ends, ends[1:]))
+        else: runs = r.runs() if by == 'sequence' else [(0, len(r))]
+        found += [r.part(slice(a, b)) for a,b in runs]
+    return found
+
 # %% ../../nbs/37_data.splits.ipynb #c8
 def between(
     records:list, # Records
@@ -67,6 +83,7 @@ def between(
 )->list: # Records; those that have nothing there are absent
     "Select the part of records between two times or places"
     records = [records] if isinstance(records, Record) else list(records)
+    if by in ('sequence', 'file'): records,by = _sequences(records, by),'sequence'
     every, out = _values_along(records, by), []
     for r, (v, axis) in zip(records, every):
         inside = np.ones(len(v), bool)
@@ -97,16 +114,21 @@ def split(
     # the name of a coordinate
     by:str='time',
     fractions:tuple=(.7,.15,.15), # Of what is left, for training, validation and test
+    least:int=1, # Frames of a sequence or file; shorter ones are left out
 )->list: # For each fraction a list of records
     "Split records into consecutive blocks with gaps between them"
     records = [records] if isinstance(records, Record) else list(records)
-    if by in ('sequence', 'file'): records,by = _sequences(records, by),'sequence'
+    if by in ('sequence', 'file'):
+        records,by = _long_enough(records, by, least, len(fractions)),'sequence'
     if by=='time' and any(r.times is None for r in records): by = 'frame'
     if by in ('frame', 'row', 'column') and len(records) > 1:
         return [
             sum(parts, [])
             for parts in zip(*(split(r, gap, by, fractions) for r in records))]
     every = np.unique(np.concatenate([v for v,_ in _values_along(records, by)]))
+    def part(a, b):
+        if by == 'sequence': return records[a:b]
+        return between(records, by, every[a], every[b] if b < len(every) else None)
     usable = len(every) - check_int('gap', gap, 0)*(len(fractions)-1)
     if min(fractions) <= 0: raise arg_error('fractions', 'positive', fractions)
     shares = np.cumsum([0, *fractions]) / sum(fractions)
@@ -118,26 +140,30 @@ def split(
     ends = np.rint(shares * usable).astype(int)
     for k in range(1, len(ends)): # at least one each
         ends[k] = min(max(ends[k], ends[k-1] + 1), usable - (len(fractions) - k))
-    marks = [*every, None] # the last part has no end
-    return [
-        between(records, by, marks[a + k * gap], marks[b + k * gap])
-        for k, (a, b) in enumerate(zip(ends, ends[1:]))]
+    return [part(a + k*gap, b + k*gap) for k,(a,b) in enumerate(zip(ends, ends[1:]))]
 
-# %% ../../nbs/37_data.splits.ipynb #sq1
-def _sequences(
+# %% ../../nbs/37_data.splits.ipynb #sq1b
+def _long_enough(
     records:list, # Records
     by:str, # 'sequence' or 'file'
-)->list: # Records, none with a gap in time, or none of several files
-    "Cut records where their times have a gap, or where a file ends"
-    found = []
-    for r in records:
-        first = getattr(r.values, 'first', None) if by == 'file' else None
-        if by == 'file' and first:
-            ends = [0, *(i - r.box[0][0] for i in first if i in r.box[0][1:]), len(r)]
-            runs = list(zip(ends, ends[1:]))
-        else: runs = r.runs() if by == 'sequence' else [(0, len(r))]
-        found += [r.part(slice(a, b)) for a,b in runs]
-    return found
+    least:int, # Frames that one must have
+    parts:int, # To be made of them
+)->list: # Records, as of _sequences
+    "Leave out sequences or files that are too short, or raise an error if few are left"
+    every = _sequences(records, by)
+    found = [r for r in every if len(r) >= least]
+    if len(found) >= parts: return found
+    runs = [len(r) for r in _sequences(records, 'sequence')]
+    hint = 'choose a smaller context, horizon or step'
+    if max(runs) >= parts*least: hint = 'split by time (`--by time`)'
+    if by == 'file' and sum(n >= least for n in runs) >= parts:
+        hint = 'split by sequence (`--by sequence`), which joins files of one event'
+    lengths = [len(r) for r in every]
+    ends = ' to '.join(map(str, sorted({min(lengths), max(lengths)})))
+    span = f" of {least} frames or more" if least > 1 else ''
+    raise arg_error(
+        records[0].name, f"at least {parts} {by}s{span}, one for each part",
+        f"{len(found)} of {len(every)} (frames in each: {ends})", hint)
 
 # %% ../../nbs/37_data.splits.ipynb #c16
 def check_apart(
@@ -152,10 +178,10 @@ def check_apart(
             apart = _frames_between(a, b)
             if apart < (span if gap is None else gap):
                 raise ValueError(
-                    f"train and test meet in time and place: {a!r} and {b!r} are "
+                    f"the windows meet in time and place: {a!r} and {b!r} are "
                     f"{apart:g} frames apart, and a window is {span} frames long. "
-                    f"Leave a gap, with `split(records, gap={span})` say, or split by "
-                    "place")
+                    f"Leave a gap, with `split(records, gap={span})` or `--by time`, "
+                    "or split by place")
 
 # %% ../../nbs/37_data.splits.ipynb #c17
 def _frames_between(

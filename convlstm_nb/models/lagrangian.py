@@ -18,6 +18,7 @@ def moved(
     frame, # `(B,C,H,W)`
     # Downwards and to the right, in pixels: `(B,2)`, or for each pixel `(B,2,H,W)`
     shift,
+    padding_mode:str='border', # As of `torch.nn.functional.grid_sample`
 ): # `(B,C,H,W)`
     "Shift each frame, and repeat its edge outside"
     H,W = frame.shape[-2:]
@@ -28,7 +29,7 @@ def moved(
     # coordinates of grid_sample: from -1 to 1, columns first
     grid = torch.stack([(2*c+1)/W-1, (2*r+1)/H-1], -1)
     return F.grid_sample(
-        frame, grid.to(frame.dtype), padding_mode='border', align_corners=False)
+        frame, grid.to(frame.dtype), padding_mode=padding_mode, align_corners=False)
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c14
 def phase_shift(
@@ -151,9 +152,11 @@ def displacements(
 def moved_each(
     x, # Frames, `(B,T,C,H,W)`
     shifts, # `(B,T,2,H,W)`
+    padding_mode:str='border', # As of moved
 ): # `(B,T,C,H,W)`
     "Move each frame of each sequence by its own shift"
-    return moved(x.flatten(0,1), shifts.flatten(0,1)).unflatten(0, x.shape[:2])
+    y = moved(x.flatten(0,1), shifts.flatten(0,1), padding_mode)
+    return y.unflatten(0, x.shape[:2])
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c40
 class FrameMemory:
@@ -234,10 +237,10 @@ def cover(self:LagrangianForecaster,
     x, # Input frames, scaled and filled, `(B,T,in_channels,H,W)`
     horizon:int, # Frames to forecast
 ): # bool `(B,horizon,C,H,W)`
-    "Tell where what was seen has moved"
+    "Tell where what was seen has moved; air from outside of the frame was not"
     ways = displacements(motion(x[:,:,:self.moving]), horizon)
     each = seen[:,None].expand(-1, horizon, -1, -1, -1).to(ways.dtype)
-    return moved_each(each, ways) > .5
+    return moved_each(each, ways, 'zeros') > .5
 
 def _without_motion(x, channels, horizon):
     "Align the input frames with the last one; return the shifts of future frames too"

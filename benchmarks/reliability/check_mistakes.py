@@ -199,8 +199,8 @@ MISTAKES = [
     ('events of one file as one sequence', '37_data.splits', {"runs = r.runs() if by == 'sequence' else [(0, len(r))]": 'runs = [(0, len(r))]'}),
     ('the thresholds of a run compared with scaled values', '52a_probabilistic', {"self.parts['train'].scaling(at - slack_of(at)).flatten()": 'at.flatten()'}),
     ('frequencies of missing pixels, too', '21a_rain', {'/size.clamp(min=1)*seen).long()': '/size.clamp(min=1)*values.shape[-1]).long()'}),
-    ('probabilities as sure far ahead as near', '12_models.lagrangian', {'/(2*self.spread*wide)': '/(2*self.spread)'}),
-    ('a first guess of probabilities that is sharp far ahead', '12_models.lagrangian', {'_SMEAR*wide))': '_SMEAR))'}),
+    ('probabilities as sure far ahead as near', '12_models.lagrangian', {'(2*self.spread*lead**.5)': '(2*self.spread)'}),
+    ('a first guess of probabilities that is sharp far ahead', '12_models.lagrangian', {'_SMEAR*lead)': '_SMEAR)'}),
     ('unseen pixels that a first guess of probabilities takes for dry', '12_models.lagrangian', {'_blurred(seen*sign,': '_blurred(sign,'}),
     ('a frequency bias that is the better the higher', '21_metrics', {'math.inf else abs(best - means[n])': 'math.inf or best == 1 else abs(best - means[n])'}),
 ]

@@ -7,6 +7,7 @@ __all__ = ['moved', 'phase_shift', 'motion', 'displacements', 'moved_each', 'Fra
            'ExceedanceForecaster']
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c6
+import math
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
@@ -252,7 +253,8 @@ def _without_motion(x, channels, horizon):
         return torch.cat([moved_each(x[:,:-1], back), x[:,-1:]], 1),ways
 
 # %% ../../nbs/12_models.lagrangian.ipynb #57d92e0f
-_SMEAR = .75 # Uncertainty of the place after one frame, in pixels
+_SMEAR = .25 # Uncertainty of the place after one frame, in pixels
+_STEP  = 10. # How much faster than other parameters the first guess is trained
 
 class ExceedanceForecaster(LagrangianForecaster):
     "Forecast the probabilities that thresholds are reached, in moving coordinates"
@@ -273,7 +275,11 @@ class ExceedanceForecaster(LagrangianForecaster):
         self.spread = spread
         at = self.frames.bias.new_tensor(thresholds).view(-1, 1, 1)
         self.register_buffer('at', at, persistent=False)
-        self.gain = torch.nn.Parameter(torch.full_like(at, 1/8))
+        # log of how sure, and a correction, each after one frame and by log lead
+        first = at.new_tensor([math.log(4), -.25, 0, 0]).view(-1, 1, 1, 1)
+        self.guess = torch.nn.Parameter(first.repeat(1, len(at), 1, 1)/_STEP)
+        with torch.no_grad(): # an untrained model forecasts from the last frame alone
+            for p in (self.frames.weight, self.frames.bias): p.zero_()
 
 # %% ../../nbs/12_models.lagrangian.ipynb #50baa6c8
 @patch
@@ -284,9 +290,11 @@ def make_frames(self:ExceedanceForecaster,
     "Compute logits from hidden states and the last frame"
     y = LagrangianForecaster.make_frames(self, h, last)
     seen = last[:,1:2] if self.in_channels > 1 else 1
-    above = []
+    a,b,c,d = self.guess*_STEP
+    guess = []
     for lead in range(1, y.shape[1]+1):
-        wide = lead**.5
-        sign = ((last[:,:1] - self.at)/(2*self.spread*wide)).tanh()
-        above.append(_blurred(seen*sign, _SMEAR*wide))
-    return y + 8*self.gain*torch.stack(above, 1)
+        sign = ((last[:,:1] - self.at)/(2*self.spread*lead**.5)).tanh()
+        sure = (a + b*math.log(lead)).exp()
+        guess.append(
+            sure*_blurred(seen*sign, _SMEAR*lead) + c + d*math.log(lead))
+    return y + torch.stack(guess, 1)

@@ -23,7 +23,7 @@ typed  = {
     'benchmarks/real_rain': ['2 minutes', '20 minutes', '95 %'], # data and intervals
     'explanations/receptive_field': ['90 %'],           # a definition
     'tutorials/radar': ['20 minutes'],
-    'tutorials/radar_event': ['25 minutes'],            # the frames that are drawn
+    'tutorials/radar_event': ['25 minutes', '30 minutes'], # of the frames that are drawn
     'tutorials/temperature': ['12 hours', '24 hours', '48 hours'],
 }
 

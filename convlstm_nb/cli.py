@@ -254,8 +254,8 @@ def _report(
     print(f"\nIn {seconds:.0f} s. Look at {printable(folder)}/forecast.gif, and at:")
     for path in sorted(folder.iterdir()): print(f"  {printable(path)}")
     print("\nWhat next?")
-    data = load_config(folder)['data'].get('path')
-    for command,what in next_steps(folder, data): print(f"  {command}  # {what}")
+    steps = next_steps(folder, load_config(folder), scores)
+    for command,what in steps: print(f"  {command}  # {what}")
 
 # %% ../nbs/55_cli.ipynb #c63
 def _check_device(

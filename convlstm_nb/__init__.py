@@ -60,7 +60,11 @@ __all__ = list(_HOMES)
 def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"module 'convlstm_nb' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f'.{_HOMES[name]}', __name__), name)
+    try: module = import_module(f'.{_HOMES[name]}', __name__)
+    except ModuleNotFoundError as e: # where only the layer was installed
+        raise ImportError(
+            f"`{name}` needs {e.name}: pip install convlstm_nb", name=e.name) from None
+    value = globals()[name] = getattr(module, name)
     return value
 
 def __dir__(): return sorted({*globals(), *_HOMES})

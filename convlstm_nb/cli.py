@@ -7,9 +7,12 @@ __all__ = ['convlstm_train', 'convlstm_predict', 'convlstm_evaluate']
 
 # %% ../nbs/55_cli.ipynb #c5
 import argparse
+import difflib
 import errno
+import logging
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -18,14 +21,19 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import wraps
+from importlib.util import find_spec
 from inspect import Parameter, signature
 from pathlib import Path
 
+if (called := Path(sys.argv[0]).stem).startswith('convlstm_') and not find_spec('fastai'):
+    sys.exit(f"{called}: only the layer is here; for the rest: pip install convlstm_nb")
 # before torch: threads that spin for long make a busy machine ten times slower
 os.environ.setdefault('GOMP_SPINCOUNT', '5000')
 # from fastai's imports
 warnings.filterwarnings(
     'ignore', message='.*torch.jit.script.*', category=FutureWarning)
+# that there is no CUDA, of a PyTorch for GPUs when it compiles for the CPU
+logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
 
 # %% ../nbs/55_cli.ipynb #c6
 import torch
@@ -63,8 +71,15 @@ def _one_line(
     # the file is not at fault where an argument is
     text = re.sub(r"^`[^`]+` must be .* cannot be read \(\w+: (`.*)\)$", r"\1", text)
     # an argument in Python is an option here
-    option = lambda m: f"`--{m[1]} {m[2]}".rstrip() + '`'
-    words = re.sub(r"`(\w+)='?([^`']*)'?`", option, text).split()
+    called = dict(path='data', kind='scaling')
+    if command != 'convlstm_train': called['variables'] = 'key'
+    def option(m):
+        value = m[2] and ' ' + shlex.quote(m[2])
+        return f"`--{called.get(m[1], m[1])}{value}`"
+    text  = re.sub(r"`(\w+)='?([^`']*)'?`", option, text)
+    words = re.sub(
+        r"`(path|kind|variables)` must", lambda m: f"`{called.get(m[1], m[1])}` must",
+        text).split()
     return f"{command}: {printable(' '.join(words))}\n"
 
 @contextmanager
@@ -140,13 +155,27 @@ def _command(
 
 def _underscored(m): return '--' + m[0][2:].replace('-', '_')
 
+# %% ../nbs/55_cli.ipynb #parser1
+class _Parser(argparse.ArgumentParser):
+    "Say in one line what is wrong, and which option may have been meant"
+    def parse_args(self, words):
+        said,rest = self.parse_known_args(words)
+        if not rest: return said
+        names = [s for a in self._actions for s in a.option_strings]
+        word  = rest[0].partition('=')[0]
+        near  = difflib.get_close_matches(word, names, 1)
+        self.error(f"{word} is unknown" + (f": did you mean {near[0]}?" if near else ''))
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (`{self.prog} --help` has the options)\n")
+
 # %% ../nbs/55_cli.ipynb #c55
 def _parser(
     f, # A function with comments beside its parameters
     kinds=(), # Dataclasses with comments beside their fields
 )->argparse.ArgumentParser:
     "Make a parser of a function and dataclasses"
-    parser = argparse.ArgumentParser(f.__name__, description=f.__doc__)
+    parser = _Parser(f.__name__, description=f.__doc__)
     for source in (f, *kinds):
         group = parser if source is f else parser.add_argument_group(source.__doc__)
         said  = docments(source, full=True, returns=False)
@@ -254,8 +283,8 @@ def _report(
     print(f"\nIn {seconds:.0f} s. Look at {printable(folder)}/forecast.gif, and at:")
     for path in sorted(folder.iterdir()): print(f"  {printable(path)}")
     print("\nWhat next?")
-    data = load_config(folder)['data'].get('path')
-    for command,what in next_steps(folder, data): print(f"  {command}  # {what}")
+    steps = next_steps(folder, load_config(folder), scores)
+    for command,what in steps: print(f"  {command}  # {what}")
 
 # %% ../nbs/55_cli.ipynb #c63
 def _check_device(

@@ -9,6 +9,7 @@ __all__ = ['say_plan', 'lines_for_bar', 'next_steps']
 import shlex
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 import torch
 from fastai.callback.core import Callback
@@ -16,7 +17,9 @@ from fastai.callback.progress import ProgressCallback
 from fastai.learner import Recorder
 from fastcore.imports import IN_NOTEBOOK
 from .digits import Experiment
-from .options import TrainOptions
+from .file_data import FileData
+from .options import ModelOptions, TrainOptions
+from .presets import PRESETS, file_preset
 from .scoring import SkillMetric, printable
 
 # %% ../nbs/53a_progress.ipynb #c8
@@ -60,7 +63,7 @@ class _EpochLines(Callback):
     order = Recorder.order + 1 # After the Recorder knows its columns
     def before_fit(self):
         self.old,self.learn.logger = self.learn.logger,self.line
-        self.begun = None
+        self.begun,self.batches = None,0
         self.line(self.recorder.metric_names)
     def after_fit(self): self.learn.logger = self.old
 
@@ -71,10 +74,16 @@ class _EpochLines(Callback):
     def before_epoch(self):
         if self.begun is None: self.begun,self.first = time.perf_counter(),self.epoch
 
+    def after_batch(self):
+        if not self.training: return
+        self.batches += 1 # the first one compiles, and says nothing of the others
+        if self.batches == 1 < self.n_iter: self.begun = time.perf_counter()
+
     def after_epoch(self):
         left = self.n_epoch - self.epoch - 1
         if self.epoch > self.first or not left: return
-        seconds = (time.perf_counter() - self.begun)*left
+        share   = 1 - 1/self.batches if self.batches > 1 else 1
+        seconds = (time.perf_counter() - self.begun)/share*left
         print(f"about {_duration(seconds)} to go", flush=True)
 
 # %% ../nbs/53a_progress.ipynb #c13
@@ -96,20 +105,67 @@ def lines_for_bar(
     learn.remove_cb(ProgressCallback)
     return [] if peers.rank else [_EpochLines()]
 
+# %% ../nbs/53a_progress.ipynb #opt1
+def _options_of(
+    config:dict, # `config.json` of a run on a file
+)->list: # Words of a shell
+    "The options of a training, where they differ from the usual, but for how long"
+    data,args = FileData.of(config['data']),config['model']['args']
+    rain   = config['model']['class'] == 'LagrangianForecaster'
+    preset = file_preset(
+        data.path, 'rain' if rain else 'own', period=data.period,
+        probabilities=data.probabilities or None)
+    own    = PRESETS['rain' if rain else 'own'].data
+    sizes  = ModelOptions(**_sizes(args)), ModelOptions(**_sizes(preset.model['args']))
+    pairs  = (data, own), (TrainOptions.of(config['train']), preset.train), sizes
+    words  = ['--preset rain'] if rain else []
+    for said,usual in pairs:
+        for k in (f.name for f in fields(said)):
+            value = getattr(said, k)
+            if k in ('path', 'epochs', 'minutes') or value == getattr(usual, k): continue
+            words += [_option(k, value)]
+    seed = config.get('seed')
+    return words + ([_option('seed', seed)] if seed else [])
+
+def _sizes(
+    args:dict, # Arguments of a model
+)->dict:
+    "What ModelOptions call its sizes"
+    kinds = dict(
+        hidden=('hidden_channels', list), kernel=('kernel_size', int),
+        patch=('patch_size', int))
+    return {k: args[v] for k,(v,t) in kinds.items() if isinstance(args.get(v), t)}
+
+def _option(
+    name:str, # A field
+    value, # What it is set to
+)->str:
+    "Write an option for a shell"
+    if isinstance(value, list): value = ','.join(map(str, value))
+    if value is True: return f"--{name}"
+    text = shlex.quote(printable(value))
+    return f"--{name}={text}" if text.startswith('-') else f"--{name} {text}"
+
 # %% ../nbs/53a_progress.ipynb #c18
 def next_steps(
     folder, # Of the run
-    data:str|None=None, # The file that it was trained on; None for moving digits
+    config:dict, # Its `config.json`
+    scores:dict, # Its scores, as in `metrics.json`
 )->list: # Commands, each with what it does
     "Suggest three commands for a run that is complete"
-    run = shlex.quote(printable(folder))
-    if data is None: return [
-        (f"convlstm_evaluate {run} --score ssim", "other scores"),
+    run,data = shlex.quote(printable(folder)),config['data']
+    kinds = list(dict.fromkeys(k.split('_')[0] for k in scores['model']))
+    score = 'ssim' if 'ssim' in kinds else kinds[-1]
+    other = f"convlstm_evaluate {run} --score {score}", "other scores"
+    if 'path' not in data: return [
+        other,
         ("convlstm_train --preset digits --minutes 30", "two digits, a larger model"),
         ("convlstm_train --data FILE", "a file of yours")]
-    file,path = shlex.quote(printable(data)),Path(data)
-    out = 'next.npy' if path.suffix in ('.npy', '.npz') else 'next.nc'
+    file,path = shlex.quote(printable(data['path'])),Path(data['path'])
+    several = any('[1]' in r for part in config.get('parts', {}).values() for r in part)
+    numpy = several or path.suffix in ('.npy', '.npz')
+    out   = f"next.{'npy' if numpy else 'nc'}"
+    more  = ' '.join(['--data', file, *_options_of(config), '--minutes 30'])
     return [
         (f"convlstm_predict {run} --data {file} --out {out}", "what comes next"),
-        (f"convlstm_evaluate {run} --score ssim", "other scores"),
-        (f"convlstm_train --data {file} --minutes 30", "a longer training")]
+        other, (f"convlstm_train {more}", "a longer training")]

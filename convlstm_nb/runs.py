@@ -8,6 +8,7 @@ __all__ = ['new_folder', 'run_name', 'abandoned', 'train_run', 'headline', 'unfi
 
 # %% ../nbs/54_runs.ipynb #c5
 import re
+import shlex
 import shutil
 import sys
 from contextlib import contextmanager, nullcontext
@@ -77,8 +78,8 @@ def run_name(
 )->str:
     "Name a run after its data; after the folder of a pattern"
     path = Path(data)
-    if set('*?[') & set(path.name): path = path.parent
-    return re.sub(r'[^\w.-]+', '-', path.stem).strip('-.') or 'own'
+    if set('*?[') & set(path.name) and path.parent.name: path = path.parent
+    return re.sub(r'[^\w.-]+', '-', path.stem).strip('-._') or 'own'
 
 # %% ../nbs/54_runs.ipynb #c11
 @contextmanager
@@ -95,10 +96,11 @@ def abandoned(
         # the first process may be the one that is gone
         elif not peers.rank or isinstance(e, ConnectionError):
             how = f", in {peers.size} processes" if others else ''
-            at  = '' if str(folder.parent) == 'runs' else f" --runs {folder.parent}"
+            name,runs = (shlex.quote(str(p)) for p in (folder.name, folder.parent))
+            at  = '' if runs == 'runs' else f" --runs {runs}"
             print(
                 f"The training is kept in {kept}. To go on{how}: convlstm_train "
-                f"--resume {folder.name}{at}", file=sys.stderr)
+                f"--resume {name}{at}", file=sys.stderr)
         raise
 
 # %% ../nbs/54_runs.ipynb #c12
@@ -275,7 +277,9 @@ def unfinished(
         if name:
             complete = (runs/name/'metrics.json').exists()
             got = f"{name!r}, {'one that is complete' if complete else 'none of them'}"
-        hint = f"choose from {', '.join(names)}" if names else ''
+        hint = 'pass the folder of the runs, `runs=FOLDER`'
+        if names: hint = f"choose from {', '.join(names)}"
+        elif name and complete: hint = 'start another one with `convlstm_train`'
         raise arg_error(
             'resume', f"a run in {runs} with a {_TRAINING}", got, hint,
             FileNotFoundError)
@@ -323,7 +327,8 @@ def _run_model(
 ): # The model, and its experiment
     "Load the model of a run, and what it was trained on"
     if not Path(run).is_dir():
-        known = sorted(p.parent for p in Path(run).parent.glob(f'*/{CONFIG}'))
+        places = {Path(run).parent, Path('runs')}
+        known = sorted(p.parent for d in places for p in d.glob(f'*/{CONFIG}'))
         hint  = f"choose from {', '.join(map(str, known[:9]))}" if known else (
             'train one with `convlstm_train`')
         got = f"{str(run)!r}, which is no folder"

@@ -15,6 +15,18 @@ from convlstm_nb import ConvLSTM
 heavy = {'fastai', 'matplotlib', 'pandas'} & {m.partition('.')[0] for m in sys.modules}
 assert not heavy, f'from convlstm_nb import ConvLSTM imports {heavy}'"""
 subprocess.run([sys.executable, '-c', lazy], check=True, cwd=root)
+# where only the layer was installed, one line says what is absent
+alone = """import sys
+sys.modules |= dict(fastai=None, numpy=None)
+sys.argv[0] = 'convlstm_train'
+import convlstm_nb
+try: convlstm_nb.convlstm_learner
+except ImportError as e: assert '`convlstm_learner` needs' in str(e), e
+else: assert False, 'no error'
+try: import convlstm_nb.cli
+except SystemExit as e: assert 'convlstm_train: only the layer is here' in str(e), e
+else: assert False, 'no error'"""
+subprocess.run([sys.executable, '-W', 'ignore', '-c', alone], check=True, cwd=root)
 
 import convlstm_nb
 

@@ -38,10 +38,10 @@ def _unknown_layout(name, shape, channels):
         return arg_error(name, want, f"shape {shape}")
     orders = {
         3: "'THW' or 'HWT'", 4: "'TCHW', 'BTHW' or 'THWC'", 5: "'BTCHW' or 'BTHWC'"}
-    say = orders.get(len(shape), "'BTCHW'")
-    return arg_error(
-        name, 'an array whose axes are known', f"shape {shape}",
-        f"name them in their order, `axes=` {say} say")
+    hint = 'it needs 3 to 5 axes, such as (T,H,W)'
+    if say := orders.get(len(shape)):
+        hint = f"name them in their order, `axes=` {say} say"
+    return arg_error(name, 'an array whose axes are known', f"shape {shape}", hint)
 
 # %% ../../nbs/34c_data.axes.ipynb #c12
 def layout_of(

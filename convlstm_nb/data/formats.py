@@ -90,7 +90,8 @@ def numpy_dataset(
     names = asked or [k for k, a in found.items() if a.ndim >= 3]
     if not names or not set(names) <= set(found) or (len(names) != 1 and not asked):
         what = f"some of the arrays in {path}, {', '.join(found)}"
-        raise arg_error('variables', what, asked)
+        say = ''.join(f"choose, `variables={k!r}` say" for k in [*found][:1])
+        raise arg_error('variables', what, asked, say)
     aside = {
         k: a for k, a in found.items()
         if k not in names and a.ndim < 3 and a.dtype.kind in 'biufMSU'}
@@ -121,7 +122,8 @@ def find_files(
     found = sorted(map(Path, glob.glob(str(path))), key=_by_number)
     if not found:
         raise arg_error(
-            'path', 'a pattern that some file fits', str(path), error=FileNotFoundError)
+            'path', 'a pattern that some file fits', str(path),
+            'look at its folder with `ls`', FileNotFoundError)
     return found
 
 # %% ../../nbs/35_data.formats.ipynb #c17

@@ -153,7 +153,7 @@ def read(self:Record,
     if np.isinf(x).any():
         raise arg_error(
             self.name, 'free of infinite pixels', f"{np.isinf(x).sum()}",
-            'give the number that stands for them as `fill`')
+            'make those that are missing NaN')
     if self.valid is not None: x[...,~self.valid[rows,cols]] = np.nan
     return x
 

@@ -133,10 +133,13 @@ def split(
     if min(fractions) <= 0: raise arg_error('fractions', 'positive', fractions)
     shares = np.cumsum([0, *fractions]) / sum(fractions)
     if usable < len(fractions):
+        say = ''
+        if by in ('time', 'frame'): say = (
+            "choose a smaller gap, or with several sequences `by='sequence'`")
         raise arg_error(
             records[0].name,
             f"longer along {by}, to be cut into {len(fractions)} parts with gaps of "
-            f"{gap}", f"{len(every)}")
+            f"{gap}", f"{len(every)}", say)
     ends = np.rint(shares * usable).astype(int)
     for k in range(1, len(ends)): # at least one each
         ends[k] = min(max(ends[k], ends[k-1] + 1), usable - (len(fractions) - k))

@@ -85,9 +85,11 @@ def score_all(smooth, chances, windows, usual):
     x,y = (torch.stack(t) for t in zip(*((x,y) for x,*_,y in raw(windows))))
     horizon,batches = y.shape[1],range(0, len(x), 16)
     of = lambda fn: torch.cat([fn(x[i:i+16], horizon) for i in batches])
-    values = dict(
-        model=of(smooth), persistence=of(persistence), advection=of(advection),
-        lagrangian=of(lagrangian_persistence))
+    # as on the other pages, the motion is that of the scaled frames, log(1+R)
+    values = dict(model=of(smooth)) | {
+        k: of(model_in_units(fn, windows.scaling)) for k,fn in dict(
+            persistence=persistence, advection=advection,
+            lagrangian=lagrangian_persistence).items()}
     values['matched'] = match_frequencies(values['model'], x)
     p = of(chances)
     values |= dict(sharp=sharp_forecast(p, AT), median=median_forecast(p, AT))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from fastcore.basics import store_attr
 from .checks import arg_error, check_int
-from .metrics import last_seen
+from .metrics import persistence
 from .models.lagrangian import displacements, motion, moved, moved_each, phase_shift
 
 # %% ../nbs/22_baselines.ipynb #c8
@@ -43,7 +43,7 @@ def _filled(
     if T < 2: raise arg_error('x', 'at least two known frames, to see a motion', T)
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     if not x.isnan().any(): return x
-    return torch.stack([last_seen(x[:,:t+1]) for t in range(T)], 1)
+    return torch.cat([persistence(x[:,:t+1], 1) for t in range(T)], 1)
 
 # %% ../nbs/22_baselines.ipynb #c16
 def lagrangian_persistence(

@@ -24,7 +24,7 @@ from .baselines import no_climatology
 from .checks import arg_error, check_int
 from .data.covariates import CYCLES, Covariates, covariates_ahead, known_part
 from .data.formats import find_files, write_frames
-from .data.records import free_path, known_frames, write_forecast
+from .data.records import free_path, write_forecast
 from .data.scaling import Scaling, units_factor
 from .data.windows import Windows, fill_missing
 from .digits import Experiment
@@ -384,7 +384,7 @@ def _forecast(
     record, turn = self.turned(record)
     data, scaling, mask, covariates = self.trained.values()
     known = known_part(record)
-    x = torch.from_numpy(known_frames(known, data.context, data.step))
+    x = torch.from_numpy(known.last(data.context, data.step))
     if x.isnan().all():
         raise arg_error(
             record.name, f"a file with values in its last {data.context} frames",

@@ -10,7 +10,6 @@ import argparse
 import errno
 import os
 import re
-import shlex
 import signal
 import sys
 import threading
@@ -50,6 +49,7 @@ from .file_data import FileData
 from .metrics import score_table
 from .options import ModelOptions, TrainOptions
 from .presets import PRESETS, file_preset
+from .progress import next_steps
 from .scoring import printable
 
 # %% ../nbs/55_cli.ipynb #c47
@@ -255,25 +255,7 @@ def _report(
     for path in sorted(folder.iterdir()): print(f"  {printable(path)}")
     print("\nWhat next?")
     data = load_config(folder)['data'].get('path')
-    for command,what in _next_steps(folder, data): print(f"  {command}  # {what}")
-
-# %% ../nbs/55_cli.ipynb #n3260fd2c
-def _next_steps(
-    folder, # Of the run
-    data:str|None=None, # The file that it was trained on; None for moving digits
-)->list: # Commands, each with what it does
-    "Suggest three commands for a run that is complete"
-    run = shlex.quote(printable(folder))
-    if data is None: return [
-        (f"convlstm_evaluate {run} --score ssim", "other scores"),
-        ("convlstm_train --preset digits --minutes 30", "two digits, a larger model"),
-        ("convlstm_train --data FILE", "a file of yours")]
-    file,path = shlex.quote(printable(data)),Path(data)
-    out = 'next.npy' if path.suffix in ('.npy', '.npz') else 'next.nc'
-    return [
-        (f"convlstm_predict {run} --data {file} --out {out}", "what comes next"),
-        (f"convlstm_evaluate {run} --score ssim", "other scores"),
-        (f"convlstm_train --data {file} --minutes 30", "a longer training")]
+    for command,what in next_steps(folder, data): print(f"  {command}  # {what}")
 
 # %% ../nbs/55_cli.ipynb #c63
 def _check_device(

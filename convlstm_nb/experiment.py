@@ -22,9 +22,9 @@ from convlstm_nb.scoring import (
 )
 from .baselines import no_climatology
 from .checks import arg_error, check_int
-from .data.covariates import CYCLES, Covariates, covariates_ahead, known_part
+from .data.covariates import CYCLES, Covariates
 from .data.formats import find_files, write_frames
-from .data.records import free_path, known_frames, write_forecast
+from .data.records import free_path, write_forecast
 from .data.scaling import Scaling, units_factor
 from .data.windows import Windows, fill_missing
 from .digits import Experiment
@@ -344,7 +344,7 @@ def predict(
         raise arg_error(out, 'a .npy or .npz file for several sequences', 'a .nc file')
     ys = [self._forecast(model, record, horizon, filled) for record in records]
     if len(records) == 1:
-        record = self.described(known_part(records[0]))
+        record = self.described(records[0].known())
         write_forecast(out, ys[0], record, step=data.step, force=force)
     else:
         layout = 'BTHW' if ys[0].shape[1] == 1 else 'BTCHW'
@@ -384,15 +384,14 @@ def _forecast(
     "Forecast what follows a record, in the units of the file"
     record, turn = self.turned(record)
     data, scaling, mask, covariates = self.trained.values()
-    known = known_part(record)
-    x = torch.from_numpy(known_frames(known, data.context, data.step))
+    known = record.known()
+    x = torch.from_numpy(known.last(data.context, data.step))
     if x.isnan().all():
         raise arg_error(
             record.name, f"a file with values in its last {data.context} frames",
             'only missing pixels')
     z = [] if covariates is None else [
-        covariates_ahead(
-            covariates, record, known, data.context, horizon, data.step)[None]]
+        covariates.ahead(record, known, data.context, horizon, data.step)[None]]
     y = self.in_units(model, scaling, mask)(x[None], horizon, *z)[0]
     if not filled:
         seen = ~x.isnan().all(0)

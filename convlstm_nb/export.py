@@ -22,7 +22,7 @@ from .checks import arg_error, atomic_path, check_bool, check_choice
 from .layers import ConvLSTM
 from .models.forecaster import OUTPUTS, EncoderForecaster, NextFrameForecaster
 from .models.lagrangian import LagrangianForecaster, motion, moved
-from .models.periodic import PeriodicForecaster, one_period_before
+from .models.periodic import PeriodicForecaster
 
 # %% ../nbs/61_export.ipynb #c9
 def _fill_patches(x, rows, columns, p): # (…,H,W) -> (…,rows*p,columns*p)
@@ -188,7 +188,7 @@ class _PeriodicForm(_ForecastForm):
 
     def run(self, x, n, state, covariates):
         seen   = x[:,:,:self.model.out_channels]
-        first  = one_period_before(seen, self.model.period, n)
+        first  = self.model.period_before(seen, n)
         beside = torch.cat([seen,first], 1)
         if covariates is not None: beside = torch.cat([beside,covariates], 2)
         y,known = super().run(x, n, state, beside)

@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from .checks import arg_error
 from .data.covariates import CYCLES, fit_covariates, with_covariates
 from .data.open import open_records
-from .data.scaling import fit_scaling, rain_records, record_in_units
+from .data.scaling import fit_scaling, rain_records
 from .data.splits import between, check_apart, split
 from .data.times import say_time
 from .data.windows import Windows
@@ -98,7 +98,7 @@ def records(
     ahead = [n for n in self.covariates if n not in CYCLES]
     records = open_records(path, names, fill=self.fill, **how)
     if self.scaling in ('log', 'dbz'): records = rain_records(records, self.units)
-    elif self.units: records = [record_in_units(r, self.units) for r in records]
+    elif self.units: records = [r.in_units(self.units) for r in records]
     return with_covariates(records, path, ahead, **how)
 
 # %% ../nbs/51a_file_data.ipynb #c16

@@ -22,7 +22,6 @@ from convlstm_nb.checks import (
     check_probability,
     check_state,
     delegates,
-    per_layer,
 )
 from .cell import ConvLSTMCell
 
@@ -76,7 +75,8 @@ def _hidden_channels(hidden_channels, num_layers):
     if several and num_layers==1:
         num_layers = check_int('length of hidden_channels', len(hidden_channels))
     hidden = list(hidden_channels) if several else hidden_channels
-    channels = per_layer('hidden_channels', hidden, check_int('num_layers', num_layers))
+    n = check_int('num_layers', num_layers)
+    channels = _per_layer('hidden_channels', hidden, n)
     return [check_int('hidden_channels', h) for h in channels]
 
 @patch
@@ -87,7 +87,7 @@ def _add_cells(self:ConvLSTM, options):
         v = options.get(k)
         if isinstance(v, list) and any(o != v[0] for o in v):
             raise arg_error(k, 'the same for all layers', v)
-    options = {k: per_layer(k, v, n) for k,v in options.items()}
+    options = {k: _per_layer(k, v, n) for k,v in options.items()}
     reads = [self.in_channels, *(h*self.directions for h in hidden)]
     def cell(l):
         return ConvLSTMCell(reads[l], hidden[l], **{k: v[l] for k,v in options.items()})
@@ -95,6 +95,15 @@ def _add_cells(self:ConvLSTM, options):
     self.cells = nn.ModuleList(cells)
     self.reverse_cells = nn.ModuleList(map(cell, range(n*self.bidirectional)))
     self.spatial_dims = cells[0].spatial_dims
+
+# %% ../nbs/05_layers.ipynb #n3c04bd08
+def _per_layer(name, value, num_layers):
+    "Expand `value` to one value for each layer"
+    if not isinstance(value, list): return [value]*num_layers
+    if len(value) != num_layers:
+        raise arg_error(
+            name, f"one value or a list of {num_layers}, one for each layer", value)
+    return value
 
 # %% ../nbs/05_layers.ipynb #c11
 @patch

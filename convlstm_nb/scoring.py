@@ -17,7 +17,6 @@ from convlstm_nb.baselines import (
     fit_climatology,
     lagrangian_persistence,
     no_climatology,
-    times_ahead,
 )
 from convlstm_nb.metrics import (
     SCORES,
@@ -173,7 +172,7 @@ def _dated_batches(
     dated:bool, # With the times of the frames to forecast?
 ): # Yields `(input frames, covariates, times)` and frames to forecast
     "Go through windows in the units of the file"
-    times = times_ahead(windows) if dated else None
+    times = windows.times_ahead() if dated else None
     for i,(x,*z,y) in enumerate(DataLoader(raw(windows), batch_size=bs)):
         yield (x, z, times[i*bs:(i+1)*bs] if dated else None), y
 

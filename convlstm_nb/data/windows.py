@@ -75,6 +75,13 @@ def span(self:Windows)->int:
     "Count the record's frames from the first to the last of a window"
     return (self.context + self.horizon - 1) * self.step + 1
 
+# %% ../../nbs/32_data.windows.ipynb #n21118968
+@patch
+def times_ahead(self:Windows)->np.ndarray: # `(windows,horizon)`
+    "Return the times of the frames to forecast"
+    ahead = (self.context + np.arange(self.horizon)) * self.step
+    return np.stack([self.records[r].times[start + ahead] for r, start in self.starts])
+
 # %% ../../nbs/32_data.windows.ipynb #c15
 @patch
 def place(self:Windows, i): # slices of rows and columns

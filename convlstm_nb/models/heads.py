@@ -19,14 +19,9 @@ from convlstm_nb.checks import (
     check_probability,
     delegates,
 )
-from convlstm_nb.models.forecaster import (
-    OUTPUTS,
-    from_patches,
-    to_patches,
-    whole_patches,
-)
 from ..cell import ConvLSTMCell
 from ..layers import ConvLSTM, channel_mask, check_lengths
+from .forecaster import OUTPUTS, from_patches, to_patches
 
 # %% ../../nbs/11_models.heads.ipynb #c9
 def _last_hidden(
@@ -130,7 +125,7 @@ def forward(self:_SequenceSummary,
     "Reduce the sequence `x` to one image of features"
     self.check(x)
     if self.patch_size > 1:
-        x = to_patches(whole_patches(x, self.patch_size), self.patch_size)
+        x = to_patches(x, self.patch_size, pad=True)
     out,state = self.layer(x, lengths=lengths)
     if self.pool_time=='last': return _last_hidden(state, self.layer.directions)
     return pool_frames(out, self.pool_time, lengths)

@@ -128,9 +128,9 @@ _LARGEST = 2**26
 NO_CLIMATOLOGY = {
     'undated': 'the data have no dates',
     'sizes':   'the fields differ in size',
-    'short':   'the training goes round neither a day nor a year',
-    'unseen':  'the test has hours or months that the training has not',
-    'large':   f"it would have more than {_LARGEST} numbers"}
+    'short':   'the training part covers neither a full daily cycle nor a full year',
+    'unseen':  'the test part has hours or months that the training part lacks',
+    'large':   f"it would hold more than {_LARGEST} numbers"}
 
 # %% ../nbs/22_baselines.ipynb #c39
 def no_climatology(

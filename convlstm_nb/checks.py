@@ -117,7 +117,7 @@ def check_tensor(
     if not x.is_floating_point():
         raise arg_error(
             name, 'of a floating-point dtype', x.dtype,
-            'scale and convert it first, `x.float()/255` say', TypeError)
+            'scale and convert it first, for example `x.float()/255`', TypeError)
     if x.layout != torch.strided or x.is_nested:
         raise arg_error(
             name, 'a dense tensor', 'a nested one' if x.is_nested else x.layout,

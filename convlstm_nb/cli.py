@@ -280,7 +280,7 @@ def _report(
     "Print how a training went"
     for score in headline(scores): print(f"\n{score_table(scores, score)}")
     print(_left_out(scores, folder), end='')
-    print(f"\nIn {seconds:.0f} s. Look at {printable(folder)}/forecast.gif, and at:")
+    print(f"\nDone in {seconds:.0f} s. See {printable(folder)}/forecast.gif, and:")
     for path in sorted(folder.iterdir()): print(f"  {printable(path)}")
     print("\nWhat next?")
     steps = next_steps(folder, load_config(folder), scores)
@@ -353,7 +353,7 @@ def convlstm_evaluate(
     shown = headline(scores) if score is None else _named_scores(scores, score)
     print('\n\n'.join(score_table(scores, s) for s in shown))
     print(_left_out(scores, run))
-    print(f"All scores are in {printable(path)}, and as a table and a plot beside it")
+    print(f"All scores are in {printable(path)}, with a table and a plot next to it")
     if score is None:
         kinds = dict.fromkeys(k.split('_')[0] for k in scores['model'])
         print(f"--score prints another table: {', '.join(kinds)}")
@@ -369,14 +369,14 @@ def _left_out(
     if 'climatology' not in scores and 'no_climatology' in config:
         why = NO_CLIMATOLOGY.get(
             str(config['no_climatology']),
-            'it belongs to the file of the training, as the mean does')
+            'like the mean, it is known for the training file alone')
         out = f"No climatology: {why}.\n"
     if any(k.startswith('brier') for k in names): return out
     if not any(k.startswith('psnr') for k in names):
-        why = 'SSIM and PSNR: the run does not say which range its training data had'
+        why = 'SSIM and PSNR: the run does not record the range of its training data'
     elif not ssim: why = 'SSIM: the fields are smaller than its windows, 11x11 pixels'
     elif all(v is None for s in ssim for v in s):
-        why = 'SSIM: every window of 11x11 pixels has a missing one'
+        why = 'SSIM: every window of 11x11 pixels has a missing pixel'
     else: return out
     return f"{out}No {why}.\n"
 

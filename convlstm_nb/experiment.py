@@ -237,7 +237,7 @@ def _warn_of_trained(
         train, valid = ('; '.join(config['parts'][k]) for k in ('train', 'valid'))
         warnings.warn(
             f"{path}: the model was trained on {train} and chosen by {valid}, which "
-            "are scored too; without `--data` only its test part is", stacklevel=4)
+            "are scored too; omit `--data` to score the test part alone", stacklevel=4)
 
 # %% ../nbs/52_experiment.ipynb #c27
 @patch
@@ -289,8 +289,8 @@ def _check_record(
     if record.times is not None and not math.isclose(
         step := _seconds(record.spacing), config['spacing'], rel_tol=0.1):
         warnings.warn(
-            f"{record.name} has a frame every {step:g} s, the model was trained with "
-            f"{config['spacing']:g} s", stacklevel=4)
+            f"{record.name} has a frame every {step:g} s, but the model was trained on "
+            f"one every {config['spacing']:g} s", stacklevel=4)
 
 # %% ../nbs/52_experiment.ipynb #c32
 @patch
@@ -308,8 +308,8 @@ def turned(
         if not on: continue
         name, first, last = here[k]
         warnings.warn(
-            f"{record.name}: {k} run from {name} {first:g} to {last:g}, the other way "
-            "than in training, and are turned around", stacklevel=4)
+            f"{record.name}: {k} run from {name} {first:g} to {last:g}, opposite to "
+            "training, and are flipped", stacklevel=4)
     if self.trained['scaling'].shift.shape[1:] not in ((), (1, 1)):
         for k in both:
             ends = sorted(here[k][1:])

@@ -303,7 +303,7 @@ def best_trivial(
     means = {n: _mean(scores, n, score) for n in TRIVIAL if score in scores.get(n,())}
     means = {n: m for n,m in means.items() if not math.isnan(m)}
     if not means:
-        raise arg_error('scores', f"with {score!r} of a trivial forecast", list(scores))
+        raise arg_error('scores', f"with {score!r} of a baseline", list(scores))
     best = perfect(score) # of PSNR infinity
     far  = lambda n: -means[n] if best == math.inf else abs(best - means[n])
     return min(means, key=far)
@@ -372,9 +372,9 @@ def score_table(
     title = f"{score_title(score)}, {good}\n"
     text  = title + _aligned([head, *map(row, names)])
     if skilled:
-        base = f"{best_trivial(scores, score)!r}, the best without a model"
-        way  = f"from {base}, to 1" if best else f"under {base}"
-        text += f"\nskill: how far {way}"
+        base = f"{best_trivial(scores, score)!r}, the best baseline"
+        way  = f"closed of the gap from {base}, to 1" if best else f"below {base}"
+        text += f"\nskill: percent {way}"
     if any(map(math.isnan, means.values())): text += f"\n{_NO_VALUE}"
     return text
 

@@ -214,10 +214,10 @@ def loss_of(
     for n in {'bce', 'focal'} & {*names} if output != 'sigmoid' else ():
         raise arg_error(
             'loss', 'one of values, such as mse or mae', n,
-            'it is for a model of fractions')
+            'it needs a model whose output is from 0 to 1')
     if 'balanced' in names and to_units is None:
         raise arg_error(
-            'loss', 'another, since the scaled values cannot be told in mm/h',
+            'loss', 'another, since the scaled values cannot be converted to mm/h',
             'balanced')
     weight = lambda: BalancedWeight(to_units=to_units)
     losses = [_LOSSES[n](output, weight) for n in names]

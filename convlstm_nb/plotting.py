@@ -37,7 +37,8 @@ def _as_frames(
     C = x.shape[2]
     if C==1: return x[:,:,0].numpy()
     if channel is None:
-        raise arg_error(name, 'of one channel', f"{C}", 'pick one, `channel=0` say')
+        hint = 'pick one, for example `channel=0`'
+        raise arg_error(name, 'of one channel', C, hint)
     if check_int('channel', channel, 0) >= C:
         raise arg_error('channel', f"less than {C}, the channels of `{name}`", channel)
     return x[:,:,channel].numpy()
@@ -145,7 +146,8 @@ def show_frames(
     "Draw a sequence as a strip of frames"
     batch = _as_frames(frames, 'frames', channel)
     if len(batch) != 1:
-        raise arg_error('frames', 'one sequence', len(batch), 'pick `frames[0]`, say')
+        hint = 'pick one, for example `frames[0]`'
+        raise arg_error('frames', 'one sequence', len(batch), hint)
     strip,middles = _frame_strip(batch[0])
     with figure_style():
         if ax is None: ax = strip_axes(1, *batch.shape[1:])[0]
@@ -412,7 +414,8 @@ def save_figure(
     path = Path(path)
     kind = path.suffix[1:].lower()
     if kind not in fig.canvas.get_supported_filetypes():
-        raise arg_error('path', 'the name of a picture, `.png` say', repr(path.name))
+        want = 'the name of a picture, such as `forecast.png`'
+        raise arg_error('path', want, repr(path.name))
     with atomic_path(path) as part:
         fig.savefig(part, format=kind, bbox_inches='tight', facecolor='white')
     plt.close(fig)

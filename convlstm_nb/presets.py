@@ -188,10 +188,10 @@ def plan_epochs(
     seconds = _seconds_per_epoch(learn, cbs)
     epochs  = _epochs_in(minutes, seconds)
     print(
-        f"An epoch takes about {seconds:.3g} s: {epochs} in {minutes:g} minutes",
+        f"An epoch takes about {seconds:.3g} s, so {minutes:g} minutes allow {epochs}",
         flush=True)
     if seconds > 60 * minutes:
         warnings.warn(
-            f"one epoch takes about {seconds / 60:.3g} minutes, more than the "
-            f"{minutes:g} there are", stacklevel=2)
+            f"one epoch takes about {seconds / 60:.3g} minutes, longer than the "
+            f"{minutes:g} asked for", stacklevel=2)
     return epochs

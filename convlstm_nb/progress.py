@@ -45,7 +45,7 @@ def say_plan(
             torch.cuda.is_bf16_supported(including_emulation=False)):
         print("--bf16 trains in mixed precision, which is usually faster on this GPU")
     for skill in (m for m in learn.metrics if isinstance(m, SkillMetric)): print(
-        f"skill: 1 - error / error of {skill.baseline}, the best baseline on "
+        f"skill: 1 - error / error of {skill.baseline}, the best baseline in "
         "validation")
     print(flush=True)
 

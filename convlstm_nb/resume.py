@@ -259,7 +259,7 @@ def before_fit(self:TrainingCheckpoint):
     if there and not self.resume:
         raise arg_error(
             'path', 'new', f"{there[0]!r}, which holds a training",
-            'say `resume=True` to go on with it, or move it away', FileExistsError)
+            'pass `resume=True` to resume it, or move it away', FileExistsError)
     if there: self._go_on()
     else:     self._save(0, 0)
     self.unsaved,self.warned = _fingerprints(self.learn),set()
@@ -291,7 +291,7 @@ def _check_same(self:TrainingCheckpoint, found):
         raise arg_error('resume', f"of the training in {self.file}", f"another: {d}")
     if d := _differences(found['machine'], _machine(self.learn)):
         warnings.warn(
-            "the training goes on elsewhere, so not to the last bit as it would have: "
+            "resumed on another machine or setup, so the results may differ slightly: "
             f"{d}", stacklevel=2)
 
 @patch

@@ -99,7 +99,7 @@ def abandoned(
             name,runs = (shlex.quote(str(p)) for p in (folder.name, folder.parent))
             at  = '' if runs == 'runs' else f" --runs {runs}"
             print(
-                f"The training is kept in {kept}. To go on{how}: convlstm_train "
+                f"The training is saved in {kept}. To resume it{how}: convlstm_train "
                 f"--resume {name}{at}", file=sys.stderr)
         raise
 

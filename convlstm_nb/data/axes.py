@@ -37,10 +37,10 @@ def _unknown_layout(name, shape, channels):
         want = f"{several} with {channels} channel{'s' * (channels != 1)}"
         return arg_error(name, want, f"shape {shape}")
     orders = {
-        3: "'THW' or 'HWT'", 4: "'TCHW', 'BTHW' or 'THWC'", 5: "'BTCHW' or 'BTHWC'"}
+        3: "`axes='THW'` or `axes='HWT'`", 5: "`axes='BTCHW'` or `axes='BTHWC'`",
+        4: "`axes='TCHW'`, `axes='BTHW'` or `axes='THWC'`"}
     hint = 'it needs 3 to 5 axes, such as (T,H,W)'
-    if say := orders.get(len(shape)):
-        hint = f"name them in their order, `axes=` {say} say"
+    if say := orders.get(len(shape)): hint = f"name them in order, for example {say}"
     return arg_error(name, 'an array whose axes are known', f"shape {shape}", hint)
 
 # %% ../../nbs/34c_data.axes.ipynb #c12
@@ -120,14 +120,15 @@ def _unknown_axes(ds, variable, axes, left, name):
     if set('HW') - set(axes) or 'T' not in axes and left:
         return arg_error(
             what, 'a variable whose axes of time, rows and columns are known',
-            f"({sizes})", "name them in their order, `axes='THW'` or `axes='BHWT'` say")
+            f"({sizes})",
+            "name them in order, for example `axes='THW'` or `axes='BHWT'`")
     d = left[0]
     letters = {v: k for k, v in axes.items()} | {d: 'C'}
     as_channels = ''.join(letters.get(k, '?') for k in dims)
     return arg_error(
         what, 'a variable of time, rows and columns', f"({sizes})",
-        f"choose one along {d}, `select='{d}={labels_along(ds, d)[0]}'` say, or make "
-        f"them channels, `axes='{as_channels}'`")
+        f"choose one along {d}, for example `select='{d}={labels_along(ds, d)[0]}'`, "
+        f"or make them channels with `axes='{as_channels}'`")
 
 # %% ../../nbs/34c_data.axes.ipynb #c20
 def named_axes(

@@ -90,7 +90,7 @@ def numpy_dataset(
     names = asked or [k for k, a in found.items() if a.ndim >= 3]
     if not names or not set(names) <= set(found) or (len(names) != 1 and not asked):
         what = f"some of the arrays in {path}, {', '.join(found)}"
-        say = ''.join(f"choose, `variables={k!r}` say" for k in [*found][:1])
+        say = ''.join(f"for example `variables={k!r}`" for k in [*found][:1])
         raise arg_error('variables', what, asked, say)
     aside = {
         k: a for k, a in found.items()
@@ -206,11 +206,11 @@ def _image_paths(
     files = [p for p in inside if p.suffix.lower() in IMAGES and p.name[0] != '.']
     if not files:
         what = f"a folder of images ({' '.join(IMAGES)})"
-        hint = f"for other files pass a pattern, '{folder.name}/*.nc' say"
+        hint = f"for other files pass a pattern, such as '{folder.name}/*.nc'"
         raise arg_error(folder, what, 'none there', hint)
     if rest := [p.name for p in inside if p not in files]:
         some = ', '.join(rest[:5]) + ' …' * (len(rest) > 5)
-        warnings.warn(f"`{folder}`: left out {some}, which are no images")
+        warnings.warn(f"`{folder}`: left out {some}, which are not images")
     for p in files: check_no_link(p, folder)
     return files
 

@@ -139,7 +139,7 @@ def _choose_variables(
         for k, v in ds.data_vars.items()
         if k not in numbers and (not numbers or k in asked))
     there = ', '.join(map(str, numbers)) or 'of which there are none'
-    say = ''.join(f"choose, `variables={k!r}` say" for k in numbers[:1])
+    say = ''.join(f"for example `variables={k!r}`" for k in numbers[:1])
     raise arg_error(
         'variables', f"some of those in {name} with time, rows and columns, {there}",
         ', '.join(asked) or 'none', others or say)

@@ -30,7 +30,7 @@ def _check_array(values, name):
     if len(shape) != 4:
         raise arg_error(
             name, '(T,C,H,W)', f"shape {shape}",
-            "name other axes in their order, `open_records(x, axes='THW')` say")
+            "name other axes in order, for example `open_records(x, axes='THW')`")
     if 0 in shape:
         raise arg_error(name, 'an array with no empty axis', f"shape {shape}")
 

@@ -29,7 +29,7 @@ def _end_of(
     except (TypeError, ValueError, KeyError):
         raise arg_error(
             'low, high',
-            "dates, '2024-07-20T06:00' say" if dates else f"numbers, as {by!r} is",
+            "dates, such as '2024-07-20T06:00'" if dates else f"numbers, as {by!r} is",
             repr(e)) from None
 
 # %% ../../nbs/37_data.splits.ipynb #c7

@@ -231,16 +231,17 @@ def convlstm_train(
     if resume is None or resume is False:
         what,called = _what(preset, data, said)
         where = lambda: new_folder(runs, name, called)
-        start = lambda folder: train_run(what, folder, **train | dict(seed=seed or 0))
+        train['seed'] = seed or 0
+        start = lambda folder, **kw: train_run(what, folder, **train, **kw)
         says  = f"Training {called!r}; everything goes to "
     else:
         _absent(dict(name=name, data=data), 'with `--resume`', 'pass `--resume NAME`')
         where = lambda: unfinished(runs, resume if isinstance(resume, str) else '')
-        start = lambda folder: resume_run(folder, preset, **train)
+        start = lambda folder, **kw: resume_run(folder, preset, **train, **kw)
         says  = 'Resuming '
     folder = Path(peers.broadcast(None if peers.rank else str(where())))
-    if not peers.rank: print(f"{says}{printable(folder)}/", flush=True)
-    with abandoned(folder, peers): scores = start(folder)
+    says += f"{printable(folder)}/"
+    with abandoned(folder, peers): scores = start(folder, says=says)
     if not peers.rank: _report(scores, folder, time.perf_counter() - started)
 
 # %% ../nbs/55_cli.ipynb #c61

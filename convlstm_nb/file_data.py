@@ -201,7 +201,8 @@ def describe_windows(
     "Say how many windows there are, and from when to when or of how many sequences"
     ends = [t for r in windows.records if r.times is not None for t in r.times[[0,-1]]]
     when = f", {say_time(min(ends))} to {say_time(max(ends))}" if ends else ''
-    if not ends and len(windows.records) > 1: when = f" of {len(windows.records)} sequences"
+    n    = len(windows.records)
+    if n > 1 and not ends: when = f" of {n} sequences"
     return f"{len(windows):,} windows{when}"
 
 # %% ../nbs/51a_file_data.ipynb #c43

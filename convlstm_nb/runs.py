@@ -113,6 +113,7 @@ def train_run(
     resume:bool=False, # Resume the training in `folder`, if there is one?
     # What replaces arguments of the preset's model, such as `hidden_channels`
     model:dict=None,
+    says:str='', # What to print first, when the data and the model are there
     **train # What replaces the preset's TrainOptions
 )->dict: # Scores as in `metrics.json`; empty but in the first of several processes
     "Train a preset, score it on its test sequences, and leave everything in `folder`"
@@ -123,6 +124,7 @@ def train_run(
     experiment = make_experiment(dict(data=preset.data, seed=seed))
     with config_errors(folder/_TRAINING, _RESUMABLE) if resume else nullcontext():
         learn,spec = _learner_of(preset, experiment, folder, device)
+    if says and not peers.rank: print(says, flush=True)
     how,mixed = preset.train,[]
     if how.precision == 'bf16': mixed = [Autocast()]
     if how.epochs is None:

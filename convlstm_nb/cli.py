@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from functools import wraps
 from importlib.util import find_spec
@@ -40,6 +40,7 @@ import torch
 from fastcore.docments import docments
 from convlstm_nb.runs import (
     abandoned,
+    alone,
     evaluate_run,
     headline,
     new_folder,
@@ -241,7 +242,8 @@ def convlstm_train(
         says  = 'Resuming '
     folder = Path(peers.broadcast(None if peers.rank else str(where())))
     says += f"{printable(folder)}/"
-    with abandoned(folder, peers): scores = start(folder, says=says)
+    with nullcontext() if peers.rank else alone(folder), abandoned(folder, peers):
+        scores = start(folder, says=says)
     if not peers.rank: _report(scores, folder, time.perf_counter() - started)
 
 # %% ../nbs/55_cli.ipynb #c61

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from functools import wraps
 from importlib.util import find_spec
@@ -40,6 +40,7 @@ import torch
 from fastcore.docments import docments
 from convlstm_nb.runs import (
     abandoned,
+    alone,
     evaluate_run,
     headline,
     new_folder,
@@ -231,16 +232,18 @@ def convlstm_train(
     if resume is None or resume is False:
         what,called = _what(preset, data, said)
         where = lambda: new_folder(runs, name, called)
-        start = lambda folder: train_run(what, folder, **train | dict(seed=seed or 0))
+        train['seed'] = seed or 0
+        start = lambda folder, **kw: train_run(what, folder, **train, **kw)
         says  = f"Training {called!r}; everything goes to "
     else:
         _absent(dict(name=name, data=data), 'with `--resume`', 'pass `--resume NAME`')
         where = lambda: unfinished(runs, resume if isinstance(resume, str) else '')
-        start = lambda folder: resume_run(folder, preset, **train)
+        start = lambda folder, **kw: resume_run(folder, preset, **train, **kw)
         says  = 'Resuming '
     folder = Path(peers.broadcast(None if peers.rank else str(where())))
-    if not peers.rank: print(f"{says}{printable(folder)}/", flush=True)
-    with abandoned(folder, peers): scores = start(folder)
+    says += f"{printable(folder)}/"
+    with nullcontext() if peers.rank else alone(folder), abandoned(folder, peers):
+        scores = start(folder, says=says)
     if not peers.rank: _report(scores, folder, time.perf_counter() - started)
 
 # %% ../nbs/55_cli.ipynb #c61

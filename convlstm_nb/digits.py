@@ -49,6 +49,10 @@ class Experiment:
         "Describe the data for `config.json`"
         return {}
 
+    def stored(self)->str:
+        "Say how numbers are read that are not stored as they are used"
+        return ''
+
     def match(self):
         "Make later forecasts with the frequencies that were observed"
         raise arg_error('matched', 'absent for a run on moving digits', True)

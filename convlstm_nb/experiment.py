@@ -144,6 +144,12 @@ class FileExperiment(Experiment):
     def model_args(self, dls): return channels(dls)
     def describe(self, part): return describe_windows(self.parts[part])
 
+    def stored(self):
+        first = self.parts['train'].records[0]
+        top   = {1/255: 255, 1/65535: 65535}.get(first.scale)
+        if not top: return ''
+        return f"{first.values.dtype}, read as 0 to 1 (divided by {top})"
+
 # %% ../nbs/52_experiment.ipynb #c20
 @patch(as_prop=True)
 def to_units(self:FileExperiment):
@@ -292,6 +298,18 @@ def _check_record(
             f"{record.name} has a frame every {step:g} s, but the model was trained on "
             f"one every {config['spacing']:g} s", stacklevel=4)
 
+def _warn_of_values(
+    record, # Record to forecast from
+    scaling:Scaling, # Of the training, one for all pixels
+):
+    "Warn if the last frame is far from the values of the training"
+    last = torch.from_numpy(record.read(slice(len(record) - 1, None)))
+    for name,x in zip(record.variables, scaling(last)[0]):
+        if (far := x.abs().nanmean()) > 10: warnings.warn(
+            f"{record.name}: {name} is far from the values of the training, on average "
+            f"{far:.0f} times their spread: are the units and the file the right ones?",
+            stacklevel=5)
+
 # %% ../nbs/52_experiment.ipynb #c32
 @patch
 def turned(
@@ -319,6 +337,7 @@ def turned(
                     record.name, f"at the place of the scaling by pixel, {place}",
                     f"{ends[0]:g} to {ends[1]:g}",
                     "train with `per='channel'` for another place")
+    else: _warn_of_values(record, self.trained['scaling'])
     return record.flipped(*turn), turn
 
 # %% ../nbs/52_experiment.ipynb #c33
@@ -334,7 +353,7 @@ def predict(
     force:bool=False, # Overwrite `out`?
     # Write a value also where nothing was seen, or into which unseen air has moved?
     filled:bool=False,
-)->tuple: # Shape that was written
+)->tuple: # Shape that was written; an axis of one channel is left out
     "Forecast what follows a file, into a file"
     data    = self.trained['data']
     out     = free_path(out, ('.nc','.npy','.npz'), force)
@@ -343,13 +362,12 @@ def predict(
     if len(records) > 1 and out.suffix == '.nc':
         raise arg_error(out, 'a .npy or .npz file for several sequences', 'a .nc file')
     ys = [self._forecast(model, record, horizon, filled) for record in records]
-    if len(records) == 1:
-        record = self.described(records[0].known())
-        write_forecast(out, ys[0], record, step=data.step, force=force)
-    else:
+    if len(records) > 1:
         layout = 'BTHW' if ys[0].shape[1] == 1 else 'BTCHW'
-        write_frames(out, torch.stack(ys), layout, force)
-    return tuple(torch.stack(ys).squeeze(0).shape)
+        return write_frames(out, torch.stack(ys), layout, force)
+    record = self.described(records[0].known())
+    write_forecast(out, ys[0], record, step=data.step, force=force)
+    return tuple(ys[0].squeeze(1).shape)
 
 # %% ../nbs/52_experiment.ipynb #c34
 @patch

@@ -45,8 +45,9 @@ class FileData(Options):
     scaling:str='standard' # standard, minmax, log or dbz
     per:str='channel' # Fit the scaling to each channel, or to each pixel
     top:float=None # For log and dbz: rain that is scaled to 1; by default the highest
-    # Split by time, row, column, sequence (an event), file, or a coordinate such as lon
-    by:str='time'
+    # Split by time, row, column, sequence (an event), file, or a coordinate such as lon;
+    # by default sequence where a file without times holds three or more, else time
+    by:str=None
     # Train and validate before this time or place; 70 and 15 % by default
     train_until:float|str=None
     test_from:float|str=None # Test from this time or place on; by default the last 15 %
@@ -109,14 +110,25 @@ def _split(
 )->tuple: # Those for training, validation and test, and the frames between two of them
     "Split records into parts that are apart"
     span = (self.context + self.horizon - 1) * self.step + 1
-    gap  = span if self.by in ('time', 'frame') else 0
+    if self.by is None and self.test_from is None and _are_events(records, span):
+        self.by = 'sequence' # kept in the config of a run
+    by  = self.by or 'time'
+    gap = span if by in ('time', 'frame') else 0
     if self.test_from is None:
         shares = .7,.15,.15
         if gap: gap,shares = _shares(records, span, self.horizon*self.step)
-        return split(records, gap, self.by, shares, span),gap or None
-    first = between(records, self.by, None, self.train_until)
-    parts = split(first, gap, self.by, (.85, .15), span)
-    return [*parts, between(records, self.by, self.test_from)],None
+        return split(records, gap, by, shares, span),gap or None
+    first = between(records, by, None, self.train_until)
+    parts = split(first, gap, by, (.85, .15), span)
+    return [*parts, between(records, by, self.test_from)],None
+
+def _are_events(
+    records:list, # Records
+    span:int, # Frames of a window
+)->bool:
+    "Are there enough sequences for three parts, and no times to split by?"
+    undated = [r for r in records if r.times is None]
+    return undated == records and sum(len(r) >= span for r in records) >= 3
 
 # %% ../nbs/51a_file_data.ipynb #c17
 def _shares(
@@ -186,9 +198,11 @@ def _naming(
 def describe_windows(
     windows:Windows, # Windows of a part
 )->str:
-    "Say how many windows there are, and from when to when"
+    "Say how many windows there are, and from when to when or of how many sequences"
     ends = [t for r in windows.records if r.times is not None for t in r.times[[0,-1]]]
     when = f", {say_time(min(ends))} to {say_time(max(ends))}" if ends else ''
+    n    = len(windows.records)
+    if n > 1 and not ends: when = f" of {n} sequences"
     return f"{len(windows):,} windows{when}"
 
 # %% ../nbs/51a_file_data.ipynb #c43

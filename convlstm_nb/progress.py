@@ -36,6 +36,7 @@ def say_plan(
         f"{len(x)} input frames and {len(y)} to forecast, of "
         f"{'x'.join(map(str, size))} pixels"
         + (f" and {channels} channels" if channels > 1 else ''))
+    if stored := experiment.stored(): print(stored)
     for part in experiment.parts: print(f"  {part + ':':6} {experiment.describe(part)}")
     count = sum(p.numel() for p in model.parameters())
     print(
@@ -47,6 +48,8 @@ def say_plan(
     for skill in (m for m in learn.metrics if isinstance(m, SkillMetric)): print(
         f"skill: 1 - error / error of {skill.baseline}, the best baseline in "
         "validation")
+    if how.minutes is None: # else it is over
+        print("The first batch may take a minute: code is compiled for this machine")
     print(flush=True)
 
 # %% ../nbs/53a_progress.ipynb #c9

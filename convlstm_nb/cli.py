@@ -40,9 +40,9 @@ import torch
 from fastcore.docments import docments
 from convlstm_nb.runs import (
     abandoned,
-    alone,
     evaluate_run,
     headline,
+    lock_run,
     new_folder,
     predict_run,
     resume_run,
@@ -242,7 +242,7 @@ def convlstm_train(
         says  = 'Resuming '
     folder = Path(peers.broadcast(None if peers.rank else str(where())))
     says += f"{printable(folder)}/"
-    with nullcontext() if peers.rank else alone(folder), abandoned(folder, peers):
+    with nullcontext() if peers.rank else lock_run(folder), abandoned(folder, peers):
         scores = start(folder, says=says)
     if not peers.rank: _report(scores, folder, time.perf_counter() - started)
 

@@ -144,11 +144,7 @@ class FileExperiment(Experiment):
     def model_args(self, dls): return channels(dls)
     def describe(self, part): return describe_windows(self.parts[part])
 
-    def stored(self):
-        first = self.parts['train'].records[0]
-        top   = {1/255: 255, 1/65535: 65535}.get(first.scale)
-        if not top: return ''
-        return f"{first.values.dtype}, read as 0 to 1 (divided by {top})"
+    def stored(self): return self.parts['train'].records[0].stored()
 
 # %% ../nbs/52_experiment.ipynb #c20
 @patch(as_prop=True)
@@ -298,18 +294,6 @@ def _check_record(
             f"{record.name} has a frame every {step:g} s, but the model was trained on "
             f"one every {config['spacing']:g} s", stacklevel=4)
 
-def _warn_of_values(
-    record, # Record to forecast from
-    scaling:Scaling, # Of the training, one for all pixels
-):
-    "Warn if the last frame is far from the values of the training"
-    last = torch.from_numpy(record.read(slice(len(record) - 1, None)))
-    for name,x in zip(record.variables, scaling(last)[0]):
-        if (far := x.abs().nanmean()) > 10: warnings.warn(
-            f"{record.name}: {name} is far from the values of the training, on average "
-            f"{far:.0f} times their spread: are the units and the file the right ones?",
-            stacklevel=5)
-
 # %% ../nbs/52_experiment.ipynb #c32
 @patch
 def turned(
@@ -337,7 +321,7 @@ def turned(
                     record.name, f"at the place of the scaling by pixel, {place}",
                     f"{ends[0]:g} to {ends[1]:g}",
                     "train with `per='channel'` for another place")
-    else: _warn_of_values(record, self.trained['scaling'])
+    else: self.trained['scaling'].check_values(record)
     return record.flipped(*turn), turn
 
 # %% ../nbs/52_experiment.ipynb #c33

@@ -37,8 +37,7 @@ def _as_frames(
     C = x.shape[2]
     if C==1: return x[:,:,0].numpy()
     if channel is None:
-        hint = 'pick one, for example `channel=0`'
-        raise arg_error(name, 'of one channel', C, hint)
+        raise arg_error(name, 'of one channel', C, 'choose one: `channel=0`')
     if check_int('channel', channel, 0) >= C:
         raise arg_error('channel', f"less than {C}, the channels of `{name}`", channel)
     return x[:,:,channel].numpy()
@@ -146,8 +145,7 @@ def show_frames(
     "Draw a sequence as a strip of frames"
     batch = _as_frames(frames, 'frames', channel)
     if len(batch) != 1:
-        hint = 'pick one, for example `frames[0]`'
-        raise arg_error('frames', 'one sequence', len(batch), hint)
+        raise arg_error('frames', 'one sequence', len(batch), 'choose `frames[0]`')
     strip,middles = _frame_strip(batch[0])
     with figure_style():
         if ax is None: ax = strip_axes(1, *batch.shape[1:])[0]

@@ -157,6 +157,13 @@ def read(self:Record,
     if self.valid is not None: x[...,~self.valid[rows,cols]] = np.nan
     return x
 
+# %% ../../nbs/31_data.records.ipynb #a35070e3
+@patch
+def stored(self:Record)->str: # '' if they are
+    "Say how numbers are read that are not stored as they are used"
+    top = {1/255: 255, 1/65535: 65535}.get(self.scale)
+    return f"{self.values.dtype}, read as 0 to 1 (divided by {top})" if top else ''
+
 # %% ../../nbs/31_data.records.ipynb #c17
 class DecodedFrames:
     "Present the frames of a record as an array: float32, NaN where missing"

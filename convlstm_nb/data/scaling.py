@@ -124,6 +124,19 @@ def check(self:Scaling, x):
         what = f"(…,{','.join(map(str, want))}), as the scaling was fitted"
         raise arg_error('x', what, f"shape {tuple(x.shape)}")
 
+# %% ../../nbs/38_data.scaling.ipynb #7d13850a
+@patch
+def check_values(self:Scaling,
+    record, # Record to forecast from, of the variables that the scaling was fitted to
+):
+    "Warn if the last frame of a record is far from the values of the training"
+    last = torch.from_numpy(record.read(slice(len(record) - 1, None)))
+    for name,x in zip(record.variables, self(last)[0]):
+        if (far := x.abs().nanmean()) > 10: warnings.warn(
+            f"{record.name}: {name} is far from the values of the training, on average "
+            f"{far:.0f} times their spread: are the units and the file the right ones?",
+            stacklevel=5)
+
 # %% ../../nbs/38_data.scaling.ipynb #c16
 @patch
 def to_dict(self:Scaling):

@@ -50,7 +50,7 @@ class Experiment:
         return {}
 
     def stored(self)->str:
-        "Say how numbers are read that are not stored as they are used"
+        "Say how stored integers are read; empty where values are used as stored"
         return ''
 
     def match(self):

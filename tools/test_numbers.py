@@ -19,7 +19,9 @@ typed  = {
     '41_callbacks': ['1 %'],                            # a schedule's end
     '64_pretrained': ['4 MB'],                          # asserted
     'index': ['2 MB', '6 GB'],                          # asserted; what pip downloads
-    'benchmarks/nowcasts': ['20 minutes', '50 minutes', '72 minutes'], # leads and clips
+    'benchmarks/nowcasts': [
+        '20 minutes', '50 minutes', '72 minutes', # leads and clips
+        '5 %', '25 minutes'],                     # a definition; asserted
     'benchmarks/real_rain': ['2 minutes', '20 minutes', '95 %'], # data and intervals
     'explanations/receptive_field': ['90 %'],           # a definition
     'tutorials/radar': ['20 minutes'],

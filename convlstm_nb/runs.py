@@ -329,7 +329,8 @@ def lock_run(
     folder, # Of a run
 ):
     "Keep other processes from training the same run"
-    lock = FileLock(Path(folder)/'training.lock', timeout=0)
+    path = Path(folder)/'training.lock'
+    lock = FileLock(path, timeout=0)
     with suppress(NotImplementedError): # a file system without locks
         try: lock.acquire()
         except Timeout:
@@ -337,7 +338,9 @@ def lock_run(
                 'resume', 'a run that no other process trains', repr(str(folder)),
                 'wait until that one has ended, or stop it') from None
     try: yield
-    finally: lock.release()
+    finally:
+        with suppress(OSError): path.unlink() # while no other process can have it
+        lock.release()
 
 # %% ../nbs/54_runs.ipynb #c42
 def _run_model(

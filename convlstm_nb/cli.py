@@ -258,7 +258,7 @@ def _taken(
 # %% ../nbs/55_cli.ipynb #c62
 def _absent(
     options:dict, # Name to value; None is not given
-    when:str, # 'without `--data`', say
+    when:str, # Such as 'without `--data`'
     hint:str='', # What to do instead
 ):
     "Raise an error if one of the options is given"
@@ -291,7 +291,7 @@ def _report(
 
 # %% ../nbs/55_cli.ipynb #c63
 def _check_device(
-    device:str|None, # 'cuda', say
+    device:str|None, # Such as 'cuda'
 ):
     "Check that PyTorch can compute on a device"
     if device is None: return

@@ -198,7 +198,7 @@ _LOSSES = {
     'focal': lambda output, weight: FrameFocal()}
 
 def _loss_names(
-    said:str, # 'mse+mae', say
+    said:str, # Such as 'mse+mae'
 )->list:
     "Read the names of losses"
     return [check_choice('loss', n, list(_LOSSES)) for n in said.split('+')]

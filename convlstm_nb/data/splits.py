@@ -75,8 +75,7 @@ def _sequences(
 # %% ../../nbs/37_data.splits.ipynb #c8
 def between(
     records:list, # Records
-    # 'time', 'frame', 'row', 'column', 'sequence', or the name of a coordinate, 'lon'
-    # say
+    # 'time', 'frame', 'row', 'column', 'sequence', or a coordinate such as 'lon'
     by:str,
     low=None, # From here on; from the beginning if None
     high=None, # Up to here, and without it; to the end if None

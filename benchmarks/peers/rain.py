@@ -11,7 +11,7 @@ DATA = dict(
     test_stride=16, units='mm/h', scaling='log', top=100., thresholds=[.5, 2., 5.])
 SHARED = dict(data=DATA, bs=16, epochs=3, augment=True, precision='bf16')
 # of 3e-3 and 1e-2, the one with the lower validation loss of seed 0
-RATES  = {}
+RATES  = {'convlstm-linear': 1e-2, 'convgru': 1e-2, 'simvp': 1e-2}
 SCORES = ['mse_scaled','csi_0.5','csi_2','csi_5']
 
 ROWS = {

@@ -66,7 +66,7 @@ class _EpochLines(Callback):
     order = Recorder.order + 1 # After the Recorder knows its columns
     def before_fit(self):
         self.old,self.learn.logger = self.learn.logger,self.line
-        self.begun,self.batches = None,0
+        self.begun,self.finished = None,0
         self.line(self.recorder.metric_names)
     def after_fit(self): self.learn.logger = self.old
 
@@ -79,13 +79,13 @@ class _EpochLines(Callback):
 
     def after_batch(self):
         if not self.training: return
-        self.batches += 1 # the first one compiles, and says nothing of the others
-        if self.batches == 1 < self.n_iter: self.begun = time.perf_counter()
+        self.finished += 1 # the first one compiles, and says nothing of the others
+        if self.finished == 1 < self.n_iter: self.begun = time.perf_counter()
 
     def after_epoch(self):
         left = self.n_epoch - self.epoch - 1
         if self.epoch > self.first or not left: return
-        share   = 1 - 1/self.batches if self.batches > 1 else 1
+        share   = 1 - 1/self.finished if self.finished > 1 else 1
         seconds = (time.perf_counter() - self.begun)/share*left
         print(f"about {_duration(seconds)} to go", flush=True)
 

@@ -115,10 +115,9 @@ def _options_of(
     "The options of a training, where they differ from the usual, but for how long"
     data,args = FileData.of(config['data']),config['model']['args']
     rain   = config['model']['class'] == 'LagrangianForecaster'
-    preset = file_preset(
-        data.path, 'rain' if rain else 'own', period=data.period,
-        probabilities=data.probabilities or None)
-    own    = PRESETS['rain' if rain else 'own'].data
+    name   = 'rain' if rain else 'own'
+    preset = file_preset(**vars(data), preset=name)
+    own    = PRESETS[name].data
     sizes  = ModelOptions(**_sizes(args)), ModelOptions(**_sizes(preset.model['args']))
     pairs  = (data, own), (TrainOptions.of(config['train']), preset.train), sizes
     words  = ['--preset rain'] if rain else []

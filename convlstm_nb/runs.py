@@ -329,8 +329,7 @@ def lock_run(
     folder, # Of a run
 ):
     "Keep other processes from training the same run"
-    path = Path(folder)/'training.lock'
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(Path(folder)/'training.lock', timeout=0)
     with suppress(NotImplementedError): # a file system without locks
         try: lock.acquire()
         except Timeout:
@@ -339,7 +338,7 @@ def lock_run(
                 'wait until that one has ended, or stop it') from None
     try: yield
     finally:
-        with suppress(OSError): path.unlink() # while no other process can have it
+        with suppress(OSError): Path(lock.lock_file).unlink() # while it is held
         lock.release()
 
 # %% ../nbs/54_runs.ipynb #c42

@@ -127,8 +127,8 @@ def _are_events(
     span:int, # Frames of a window
 )->bool:
     "Are there enough sequences for three parts, and no times to split by?"
-    undated = [r for r in records if r.times is None]
-    return undated == records and sum(len(r) >= span for r in records) >= 3
+    undated = all(r.times is None for r in records)
+    return undated and sum(len(r) >= span for r in records) >= 3
 
 # %% ../nbs/51a_file_data.ipynb #c17
 def _shares(

@@ -9,7 +9,6 @@ __all__ = ['say_plan', 'lines_for_bar', 'next_steps']
 import shlex
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 import torch
 from fastai.callback.core import Callback
@@ -122,8 +121,7 @@ def _options_of(
     pairs  = (data, own), (TrainOptions.of(config['train']), preset.train), sizes
     words  = ['--preset rain'] if rain else []
     for said,usual in pairs:
-        for k in (f.name for f in fields(said)):
-            value = getattr(said, k)
+        for k,value in vars(said).items():
             if k in ('path', 'epochs', 'minutes') or value == getattr(usual, k): continue
             words += [_option(k, value)]
     seed = config.get('seed')

@@ -1,4 +1,5 @@
-"""Real rain: three seeds of the preset `rain` on radar tiles, the forecasts to beat, and how much of that is chance.
+"""Real rain: three seeds of the preset `rain` on radar tiles, with both read-outs, the forecasts to beat, and how
+much of that is chance.
 
     CONVLSTM_NB_MRMS=tiles.npz python benchmarks/rain.py
 
@@ -10,6 +11,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 import numpy as np
 import torch
@@ -22,18 +24,19 @@ from convlstm_nb.experiment import FileExperiment
 from convlstm_nb.metrics import persistence
 from convlstm_nb.scoring import file_scores, model_in_units, raw
 
-HOW    = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --bf16 --epochs 6'
+HOW    = '--preset rain --variables rain --axes BTHW --by lon --train_until -84 --test_from -82.7 --test_stride 16 --epochs 6'
 SCORES = ['mse_scaled','csi_0.5','csi_2','csi_5']
 DRAWS  = 4000
+READOUTS = ('linear','conv')
 
 def command(name): return str(Path(sys.executable).parent/name)
 
-def train(file, runs, seed):
-    "The folder of a seed's run, trained if it is not there, or not to the end"
-    run = runs/f'rain{seed}'
+def train(file, runs, name, how):
+    "The folder of a run, trained if it is not there, or not to the end"
+    run = runs/name
     if (run/'metrics.json').exists(): return run
     begun = (run/'training.safetensors').exists()
-    how = ['--resume', run.name] if begun else [*HOW.split(), '--data', file, '--seed', seed, '--name', run.name]
+    how = ['--resume', run.name] if begun else [*how.split(), '--data', file, '--name', name]
     subprocess.run([command('convlstm_train'), *map(str, how), '--runs', str(runs)], check=True)
     return run
 
@@ -78,15 +81,17 @@ def made(name, **facts):
 
 def measure_all(file, runs, seeds):
     "Train and measure what is not there yet"
-    for seed in range(seeds):
-        if made(f'seed{seed}', how=HOW): continue
-        run = train(file, runs, seed)
+    for seed,readout in product(range(seeds), READOUTS):
+        name,how = f'{readout}{seed}',f'{HOW} --readout {readout} --seed {seed}'
+        if made(name, how=how): continue
+        run = train(file, runs, name, how)
         config,model = load_config(run),load_model(run)
         own,windows  = test_windows(run, file)
         history = [float(r.split(',')[2]) for r in (run/'history.csv').read_text().splitlines()[1:]]
-        measure(f'seed{seed}', model_in_units(model, own['scaling'], own['mask']), windows, own['data'].thresholds, how=HOW, seed=seed, seconds=config['seconds'], torch=config['torch'],
+        measure(name, model_in_units(model, own['scaling'], own['mask']), windows, own['data'].thresholds, how=how, seed=seed, seconds=config['seconds'], torch=config['torch'],
                 parameters=sum(p.numel() for p in model.parameters()), train_windows=config['windows'], valid_loss=history)
-    own,windows = test_windows(runs/'rain0', file) if (runs/'rain0'/CONFIG).exists() else (None,None)
+    first = runs/f'{READOUTS[0]}0'
+    own,windows = test_windows(first, file) if (first/CONFIG).exists() else (None,None)
     for name,fn in opponents(own['scaling']).items() if own else ():
         if not made(name): measure(name, fn, windows, own['data'].thresholds, pysteps=installed('pysteps') if name=='pysteps' else None)
 
@@ -118,17 +123,18 @@ def table():
     drawn = np.stack([np.bincount(rng.integers(tiles, size=tiles), minlength=tiles) for _ in range(DRAWS)]).astype(float)
     all_of  = {n: score(f, np.ones((1,tiles))) for n,f in kept.items()}
     drawn_of = {n: score(f, drawn) for n,f in kept.items()}
-    seeds = [n for n in kept if n.startswith('seed')]
-    for o in (all_of, drawn_of): o['model'] = {s: np.mean([o[n][s] for n in seeds], 0) for s in SCORES}
+    seeds = {r: [n for n in kept if n.startswith(r)] for r in READOUTS}
+    for o in (all_of, drawn_of):
+        for r,names in seeds.items(): o[r] = {s: np.mean([o[n][s] for n in names], 0) for s in SCORES}
     found = {}
-    for n in ['model', *[k for k in ('lagrangian','advection','pysteps','persistence') if k in kept]]:
+    for n in [*READOUTS, *[k for k in ('lagrangian','advection','pysteps','persistence') if k in kept]]:
         found[n] = {s: dict(value=all_of[n][s][0].round(6).tolist(), interval=interval(drawn_of[n][s])) for s in SCORES}
         for base in ('persistence','lagrangian'):
             if n==base: continue
             for s in SCORES: found[n][s][f'minus_{base}'] = dict(value=(all_of[n][s]-all_of[base][s])[0].round(6).tolist(), interval=interval(drawn_of[n][s]-drawn_of[base][s]))
             gain = lambda o: 100*(1-o[n]['mse_scaled']/o[base]['mse_scaled'])
             found[n]['mse_scaled'][f'percent_under_{base}'] = dict(value=gain(all_of)[0].round(3).tolist(), interval=interval(gain(drawn_of)))
-    return dict(draws=DRAWS, tiles=tiles, scores=found, seeds={n: {s: all_of[n][s][0].round(6).tolist() for s in SCORES} for n in seeds}, facts=facts)
+    return dict(draws=DRAWS, tiles=tiles, scores=found, seeds={n: {s: all_of[n][s][0].round(6).tolist() for s in SCORES} for n in sum(seeds.values(), [])}, facts=facts)
 
 @call_parse
 def main(

@@ -178,13 +178,17 @@ class ModelOptions(Options):
     hidden:list[int]=None # Channels of its layers, such as 64,64
     kernel:int=None # Side of its kernels
     patch:int=None # Side of its patches, in pixels
+    # What makes frames of its states: linear, a 1×1 convolution, or conv, two 3×3 ones
+    readout:str=None
+    limits = dict(readout=['linear','conv'])
 
     def args(self)->dict:
         "Name them as the models do"
         if self.kernel and self.kernel % 2 == 0:
             raise arg_error('kernel', 'odd', self.kernel)
         args = dict(
-            hidden_channels=self.hidden, kernel_size=self.kernel, patch_size=self.patch)
+            hidden_channels=self.hidden, kernel_size=self.kernel, patch_size=self.patch,
+            readout=self.readout)
         return {k: v for k,v in args.items() if v is not None}
 
 # %% ../nbs/51_options.ipynb #c30

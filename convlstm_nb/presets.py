@@ -185,6 +185,7 @@ def plan_epochs(
     cbs=(), # Callbacks that take time
 )->int: # At least one
     "Measure how many epochs fit into the time, and print it"
+    print("Measuring how long an epoch takes; this may take a minute", flush=True)
     seconds = _seconds_per_epoch(learn, cbs)
     epochs  = _epochs_in(minutes, seconds)
     print(

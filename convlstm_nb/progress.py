@@ -38,16 +38,17 @@ def say_plan(
     if stored := experiment.stored(): print(stored)
     for part in experiment.parts: print(f"  {part + ':':6} {experiment.describe(part)}")
     count = sum(p.numel() for p in model.parameters())
+    epochs = f"{how.epochs} {'epoch' if how.epochs == 1 else 'epochs'}"
     print(
         f"{type(model).__name__} with {count:,} parameters on {_device_name(device)}, "
-        f"{how.precision}: {how.epochs} epochs of {len(learn.dls.train)} batches")
+        f"{how.precision}: {epochs} of {len(learn.dls.train)} batches")
     if device.type == 'cuda' and how.precision == 'float32' and (
             torch.cuda.is_bf16_supported(including_emulation=False)):
         print("--bf16 trains in mixed precision, which is usually faster on this GPU")
     for skill in (m for m in learn.metrics if isinstance(m, SkillMetric)): print(
         f"skill: 1 - error / error of {skill.baseline}, the best baseline in "
         "validation")
-    if how.minutes is None: # else it is over
+    if how.minutes is None: # else it was said before
         print("The first batch may take a minute: code is compiled for this machine")
     print(flush=True)
 

@@ -3,7 +3,7 @@ import statistics
 import time
 import torch
 from fastai.torch_core import set_seed
-from models import ConvGRUForecaster, SimVP, UNet
+from models import ConvGRUForecaster, Moving, SimVP, UNet
 from torch.utils.flop_counter import FlopCounterMode
 from convlstm_nb.callbacks import Autocast
 from convlstm_nb.dataloaders import sequence_dls
@@ -36,6 +36,7 @@ def train(name, ds, s, seed, loss_func, **kwargs):
     set_seed(seed)
     (x,*_),y = ds['train'][0][:1],ds['train'][0][-1]
     model = make_network(name, len(x), len(y), **kwargs)
+    if s.get('moving'): model = Moving(model)
     if loss_func.output == 'sigmoid': model.start_from_mean(target_mean(dls).mean())
     cbs = [KeepBest()]
     if s.get('augment'): cbs.append(TurnAndMirror())

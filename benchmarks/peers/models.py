@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from convlstm_nb.models.forecaster import OUTPUTS, EncoderForecaster
+from convlstm_nb.models.lagrangian import displacements, motion, moved_each
 
 # ---- ConvGRU
 
@@ -159,3 +160,23 @@ class SimVP(Direct):
         z = self.decoder(z.unflatten(1, (T,-1)).flatten(0,1))
         y = self.last(self.mix(torch.cat([z, seen], 1)))
         return y.unflatten(0, (B,T))[:,:,0]
+
+# ---- Any of them, in coordinates that move with the field
+
+class Moving(nn.Module):
+    "A network whose frames are moved to where the last one is, and its forecasts onwards"
+    def __init__(self, network):
+        super().__init__()
+        self.network,self.output = network,network.output
+
+    def forward(self, x, horizon=10):
+        known = x.shape[1] - 1
+        with torch.autocast(x.device.type, enabled=False):
+            ways  = displacements(motion(x), max(known, horizon))
+            still = moved_each(x[:,:-1], ways[:,:known].flip(1))
+        y = self.network(torch.cat([still, x[:,-1:]], 1), horizon)
+        with torch.autocast(x.device.type, enabled=False):
+            return moved_each(y.to(x.dtype), ways[:,:horizon])
+
+    @torch.no_grad()
+    def predict(self, x, horizon=10): return OUTPUTS[self.output](self(x, horizon))

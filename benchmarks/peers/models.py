@@ -164,7 +164,7 @@ class SimVP(Direct):
 # ---- Any of them, in coordinates that move with the field
 
 class Moving(nn.Module):
-    "A network whose frames are moved to where the last one is, and its forecasts onwards"
+    "A network that sees frames moved to where the last one is; forecasts move onwards"
     def __init__(self, network):
         super().__init__()
         self.network,self.output = network,network.output

@@ -107,12 +107,12 @@ class ConvLSTMCell(nn.Module):
         hidden_kernel_size=None, # Side of the state-to-state kernel, odd; same if None
         spatial_dims:int=2, # Spatial axes of a frame: 1, 2 or 3
         bias:bool=True, # Add a bias to each gate?
-        peephole:str|None='channel', # A weight per `'channel'` or pixel, `'full'`
+        peephole:str|None='channel', # `'channel'`, `'full'` (also per pixel) or None
         spatial_size=None, # Size of the image, required by `peephole='full'`
         dilation=1, # Dilation of the input-to-state kernel
         # `'zeros'`, `'reflect'`, `'replicate'` or `'circular'`
         padding_mode:str='zeros',
-        norm:str|None=None, # `'layer'` or `'group'`, of gates; `'batch'`, of frames
+        norm:str|None=None, # `'layer'` or `'group'` for gates, `'batch'` for frames
         forget_bias:float=1.0, # Initial bias of the forget gate
         device=None, # Device of the parameters
         dtype=None, # Dtype of the parameters

@@ -33,7 +33,7 @@ class ConvLSTM(nn.Module):
     @delegates(ConvLSTMCell)
     def __init__(self,
         in_channels:int, # Channels of a frame; 0 for a network without input
-        hidden_channels, # Channels of the state: a number, or a list with one a layer
+        hidden_channels, # Channels of the state: a number, or one per layer
         kernel_size=3, # Side of the input kernel; tuple: each axis, list: each layer
         num_layers:int=1, # Number of layers; implied by a list of `hidden_channels`
         *,

@@ -136,7 +136,7 @@ class FrameFocal(FrameLoss):
     output = 'sigmoid'
     @delegates(FrameLoss)
     def __init__(self, reduction='mean',
-        # How little a pixel counts that is right; 0 is plain cross-entropy
+        # Exponent: the larger, the less count pixels that are nearly right; 0 is BCE
         gamma:float=2.,
         **kwargs
     ):

@@ -39,7 +39,7 @@ def rain_scores(
     thresholds=(.5,2.,5.), # In physical units, for example mm/h
     # Function from the forecast's units to physical ones; they are the same if None
     to_units=None,
-    slack:float=0.,        # How far below its name a threshold is applied
+    slack:float=0.,        # How much to lower each threshold, in physical units
     window:int=9,          # Side of FSS's window, in pixels
 )->dict: # `{'csi_0.5': Score, ...}`
     "CSI, POD, FAR, HSS, frequency bias and FSS at thresholds"

@@ -20,9 +20,8 @@ ROWS = {
 # in coordinates that move with the rain, as the preset `rain` has them
 ROWS |= {
     f'{name}-moving': (
-        SHARED | dict(
-            network=network, lr=RATES.get(f'{name}-moving', 3e-3), moving=True), 3)
-    for name,network in NETWORKS.items()}
+        ROWS[name][0] | dict(lr=RATES.get(f'{name}-moving', 3e-3), moving=True), 3)
+    for name in ('convlstm-linear','convlstm-conv','unet')}
 
 def windows():
     "The parts of the file that `CONVLSTM_NB_MRMS` names"

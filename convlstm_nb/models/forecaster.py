@@ -222,7 +222,7 @@ def _stack_sizes(hidden_channels, kwargs):
         num_layers='`hidden_channels` says how many',
         batch_first='sequences are `(B,T,C,H,W)`',
         bidirectional='the future is not known',
-        stateful='every call begins anew; `advance` goes on')
+        stateful='every call begins anew; `advance` continues')
     for k in why.keys() & kwargs.keys(): raise arg_error(k, 'absent', kwargs[k], why[k])
     return _hidden_channels(hidden_channels, 1)
 

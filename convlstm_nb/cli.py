@@ -202,6 +202,10 @@ def _add_option(
     group.add_argument(
         name, help=text.replace('%', '%%'), **kw,
         **dict(default=default if own else None) if name[0] == '-' else {})
+    if said.anno is bool and not own: # a preset may have turned it on
+        group.add_argument(
+            name.replace('--', '--no_'), dest=name[2:], action='store_false',
+            default=None, help=f"Turn off {name}")
 
 # %% ../nbs/55_cli.ipynb #c60
 @_command(FileData, TrainOptions, ModelOptions)

@@ -91,7 +91,7 @@ def _check_item(
     "Raise an error for items that are not sequences"
     if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
         raise arg_error(
-            name, 'a dataset of pairs (known,next)', f"items of {type(item).__name__}")
+            name, 'a dataset of pairs (input,target)', f"items of {type(item).__name__}")
     if len(item)==2: return
     x,z,y = (np.shape(a) for a in item)
     if (

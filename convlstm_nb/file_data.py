@@ -30,29 +30,37 @@ class FileData(Options):
     "What to read from a file, and how to cut it into windows"
     path:str # A file, a folder, or a pattern of several, with `*`
     variables:list[str]=None # Variables to forecast; by default the only one
-    axes:str=None # Order of the axes where the file does not name them, such as BTHW
+    # Order of the axes where the file does not name them: B sequences, T time, C channels,
+    # H rows, W columns
+    axes:str=None
     select:str=None # What to read along another axis: level=500, or expver=1,level=500
-    units:str=None # Convert values to these units, for example dBZ to mm/h
-    fill:list[float]=() # Numbers that mark missing pixels, if the file names none
-    # Known-future covariates: maps or other variables of the file, hour, season
+    units:str=None # Convert values to these units, such as mm/h for a file in dBZ
+    # Numbers that mark missing pixels, comma-separated, beside those the file declares
+    fill:list[float]=()
+    # Inputs known ahead, comma-separated: maps or other variables of the file, hour, season
     covariates:list[str]=()
     context:int=10 # Input frames
     horizon:int=10 # Frames to forecast
     step:int=1 # Use every frame of the file, or every step-th
     stride:int=1 # Frames from the start of a training window to the next
-    test_stride:int=None # The same in validation and test; by default the horizon
-    crop:list[int]=None # Train on random pieces of so many rows,columns
+    # Frames from the start of a validation or test window to the next; by default the
+    # horizon
+    test_stride:int=None
+    # Train and validate on pieces of this size, in pixels: 64, or rows,columns
+    crop:list[int]=None
     scaling:str='standard' # standard, minmax, log or dbz
     per:str='channel' # Fit the scaling to each channel, or to each pixel
     top:float=None # For log and dbz: rain that is scaled to 1; by default the highest
     # Split by time, row, column, sequence (an event), file, or a coordinate such as lon;
     # by default sequence where a file without times holds three or more, else time
     by:str=None
-    # Train and validate before this time or place; 70 and 15 % by default
+    # Train and validate before this time or place; by default on the first 70 and the
+    # next 15 %
     train_until:float|str=None
     test_from:float|str=None # Test from this time or place on; by default the last 15 %
     period:int=None # Frames after which the data repeat, such as 24 for hourly data
-    thresholds:list[float]=() # Score yes or no at these values, in the file's units
+    # Also score whether these values are reached, in the file's units, comma-separated
+    thresholds:list[float]=()
     # Forecast the probabilities that these values are reached, in place of the values
     probabilities:list[float]=()
 

@@ -40,7 +40,7 @@ from .monitoring import SkipNonFinite
 
 # %% ../nbs/42_learner.ipynb #c11
 def target_mean(
-    dls, # DataLoaders of `(known,next)`
+    dls, # DataLoaders of `(input,target)`
     n:int=64, # Sequences to look at
 )->torch.Tensor: # `(C,)`
     "Mean of the training targets, for each channel"
@@ -53,7 +53,7 @@ def target_mean(
 
 # %% ../nbs/42_learner.ipynb #c12
 def channels(
-    dls, # DataLoaders of `(known,next)` or `(known,covariates,next)`
+    dls, # DataLoaders of `(input,target)` or `(input,covariates,target)`
 )->dict: # `in_channels`, `out_channels`, and `covariates` if there are any
     "Count the channels of the data, as arguments for a forecaster"
     x,*z,y = map(frames_of, dls.train_ds[0])
@@ -186,7 +186,7 @@ def lr_find(self:SequenceLearner, *args, **kwargs):
 
 # %% ../nbs/42_learner.ipynb #c39
 def convlstm_learner(
-    dls, # DataLoaders of `(known,next)`
+    dls, # DataLoaders of `(input,target)`
     model=None, # A forecaster; a new EncoderForecaster for these data if None
     *,
     loss_func=None, # By default the one that fits `model.output`
@@ -233,7 +233,7 @@ def _frame_scores(
 
 # %% ../nbs/42_learner.ipynb #ne3463e37
 def _forecaster_for(
-    dls, # DataLoaders of `(known,next)`
+    dls, # DataLoaders of `(input,target)`
     model=None, # A model that is ready, perhaps not of ours
     **kwargs, # Else arguments of EncoderForecaster
 ):

@@ -360,6 +360,8 @@ def score_table(
     # something to compare, and to compare it with
     trivial = any(n in TRIVIAL and not math.isnan(means[n]) for n in names)
     skilled = trivial and best < math.inf and not set(names) <= set(TRIVIAL)
+    bias    = score.startswith('bias') # near 1 by chance: its gap says little
+    skilled = skilled and not bias
     leads   = _lead_times(len(scores[names[0]][score]))
     gain = lambda n: '' if n in TRIVIAL else _percent(skill(scores, score, n))
     def row(n):
@@ -367,7 +369,7 @@ def score_table(
         return [n, _number(means[n], d), *([gain(n)] if skilled else []), *values]
     head  = ['forecast', 'mean', *(['skill'] if skilled else [])]
     head += [f"+{t+1}" for t in leads]
-    good  = '1 is best' if score.startswith('bias') else (
+    good  = '1 is best' if bias else (
         'higher is better' if best else 'lower is better')
     title = f"{score_title(score)}, {good}\n"
     text  = title + _aligned([head, *map(row, names)])

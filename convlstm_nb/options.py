@@ -176,9 +176,9 @@ def config_errors(
 class ModelOptions(Options):
     "The model, where it differs from the preset's"
     hidden:list[int]=None # Channels of its layers, such as 64,64
-    kernel:int=None # Side of its kernels
-    patch:int=None # Side of its patches, in pixels
-    # What makes frames of its states: linear, a 1×1 convolution, or conv, two 3×3 ones
+    kernel:int=None # Side of its kernels, in patches; odd
+    patch:int=None # Cut the frames into patches of this side, in pixels
+    # How frames are made of its states: linear (1×1 convolution) or conv (two of 3×3)
     readout:str=None
     limits = dict(readout=['linear','conv'])
 
@@ -240,11 +240,12 @@ class TrainOptions(Options):
     lr:float=2e-3 # Largest learning rate
     schedule:str='one_cycle' # one_cycle, or a constant learning rate
     optimizer:str='adam' # adam or rmsprop
-    # mse, mae, gdl, balanced, bce or focal, or several joined by +; by default the one
-    # that fits the model
+    # mse, mae, gdl (gradient difference), balanced (more weight on heavy rain), bce or
+    # focal (frames from 0 to 1), or several joined by +; by default what fits the model
     loss:str=None
     precision:str='float32' # float32, or bf16: mixed precision
-    sampling:int=None # Scheduled sampling over this many batches
+    # Batches over which forecasts replace true frames as input (scheduled sampling)
+    sampling:int=None
     patience:int=None # Stop after this many epochs without improvement on validation
     num_workers:int=0 # Processes that load batches
     augment:bool=False # Turn and mirror the batches at random

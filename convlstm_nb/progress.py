@@ -134,7 +134,7 @@ def _sizes(
     "What ModelOptions call its sizes"
     kinds = dict(
         hidden=('hidden_channels', list), kernel=('kernel_size', int),
-        patch=('patch_size', int))
+        patch=('patch_size', int), readout=('readout', str))
     return {k: args[v] for k,(v,t) in kinds.items() if isinstance(args.get(v), t)}
 
 def _option(

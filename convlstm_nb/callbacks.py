@@ -60,12 +60,12 @@ def _forecast_args(
 
 # %% ../nbs/41_callbacks.ipynb #c13
 class CheckTargets(Callback):
-    "Raise an error if the targets of a fit are outside the range of the output"
-    order,run_valid = CastToTensor.order + 1,False
-    def before_fit(self): self.first = True
+    "Raise an error if targets of the first epoch are outside the range of the output"
+    order,done = CastToTensor.order + 1,False
+    def before_fit(self):  self.done = False
+    def after_epoch(self): self.done = True
     def before_batch(self):
-        if self.first and self.yb: _check_reach(self.loss_func, self.y)
-        self.first = False
+        if self.yb and not self.done: _check_reach(self.loss_func, self.y)
 
 # %% ../nbs/41_callbacks.ipynb #c14
 _SLACK = .05 # How far outside of the range a target may lie
@@ -94,6 +94,8 @@ class ResetState(Callback):
     def before_batch(self):
         starts = row_starts(self.dl)
         if starts is not None: reset_state(self.model, starts[self.iter])
+        # sequences that are shuffled for training do not continue
+        elif getattr(self.dls.train, 'shuffle', False): reset_state(self.model)
 
 # %% ../nbs/41_callbacks.ipynb #c18
 def row_starts(
@@ -249,6 +251,11 @@ class TruncatedBPTT(Callback):
             raise arg_error(
                 'model', 'one with a stateful ConvLSTM', type(self.model).__name__,
                 'make it with `stateful=True`')
+        for _,loss in _parts(self.loss_func):
+            for k,want in dict(reduction='mean', lead_weights=None).items():
+                if getattr(loss, k, want) != want:
+                    told = f"one with {k}={want!r}, since it sees {self.k} frames at once"
+                    raise arg_error('loss_func', told, getattr(loss, k))
 
     def before_batch(self):
         # each batch is of whole sequences

@@ -254,6 +254,31 @@ def difference(
             for k in [*wanted, *weights] if say(weights, k) != say(wanted, k)),
         '')
 
+# %% ../nbs/43_checkpoint.ipynb #opts0001
+def _is_option(v):
+    "Check if a value is a number, a string, None, or a list of these"
+    if isinstance(v, (list, tuple)): return all(map(_is_option, v))
+    return v is None or isinstance(v, (bool, int, float, str))
+
+def _layer_options(
+    model, # Any module
+)->dict: # Name to value
+    "Collect the options of all layers"
+    return {
+        f"{name}.{k}".lstrip('.'): v
+        for name,m in model.named_modules() for k,v in vars(m).items()
+        if k[0] != '_' and k != 'training' and _is_option(v)}
+
+def _other_options(model, spec):
+    "Compare the class and the options of a model with its recipe"
+    with torch.device('meta'): wanted = build_model(spec)
+    if type(model) is not type(wanted):
+        return f"{type(model).__name__} where the recipe has {spec['class']}"
+    got,want = _layer_options(model),_layer_options(wanted)
+    return next((
+        f"{k}={got.get(k)!r} where the recipe has {want.get(k)!r}"
+        for k in [*want, *got] if got.get(k) != want.get(k)), '')
+
 # %% ../nbs/43_checkpoint.ipynb #c35
 def save_model(
     folder, # Where; made if absent
@@ -263,7 +288,7 @@ def save_model(
 ):
     "Write the weights and the recipe of `model`"
     weights = model.state_dict()
-    if d := difference(weights, spec):
+    if d := difference(weights, spec) or _other_options(model, spec):
         raise arg_error('model', 'what its recipe builds', d)
     save_tensors(Path(folder)/_WEIGHTS, weights, dict(model=spec))
     write_json(Path(folder)/CONFIG, dict(convlstm_nb=__version__, model=spec, **config))

@@ -227,7 +227,10 @@ def convlstm_train(
     "Train a ConvLSTM on moving digits or a file, and compare it with baselines"
     peers,started = join(device),time.perf_counter()
     _check_device(device)
-    if bf16: options['precision'] = 'bf16'
+    if bf16:
+        if options.get('precision') == 'float32':
+            raise arg_error('bf16', 'absent with `--precision float32`', True)
+        options['precision'] = 'bf16'
     said,train = _taken(FileData, options),_taken(TrainOptions, options)
     train |= dict(seed=seed, device=device)
     train['model'] = ModelOptions(**_taken(ModelOptions, options)).args()

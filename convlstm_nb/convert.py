@@ -134,7 +134,7 @@ def from_lstm(
     if isinstance(lstm, nn.LSTM):
         kwargs = dict(batch_first=lstm.batch_first, dropout=lstm.dropout) | kwargs
     sd = {k: w.detach() for k,w in lstm.state_dict().items()}
-    return _build(*_lstm_cells(sd, spatial_dims), **kwargs)
+    return _build(*_lstm_cells(sd, spatial_dims), **kwargs).train(lstm.training)
 
 # %% ../nbs/60_convert.ipynb #c30
 def to_lstm(
@@ -142,6 +142,7 @@ def to_lstm(
 )->nn.LSTM:
     "Convert `layer` to the `nn.LSTM` that it runs in every pixel"
     _need_type('layer', layer, ConvLSTM, 'a ConvLSTM')
+    _need(not layer.stateful, 'stateful', 'False: an nn.LSTM carries no state', True)
     cells,one = _cells_of(layer),(1,)*layer.spatial_dims
     for c in cells: _plain(c, kernel_size=one, hidden_kernel_size=one)
     bias,like = cells[0].bias is not None,cells[0].weight_hh
@@ -159,7 +160,7 @@ def to_lstm(
         if bias: pair |= dict(bias_ih=c.bias, bias_hh=torch.zeros_like(c.bias))
         sd |= {f'{k}_{t}': w for k,w in pair.items()}
     lstm.load_state_dict(sd)
-    return lstm
+    return lstm.train(layer.training)
 
 def _same(name, values):
     _need(len(set(values))==1, name, 'the same in all layers', values)

@@ -7,6 +7,7 @@ __all__ = ['Experiment', 'DigitsExperiment']
 
 # %% ../nbs/51b_digits.ipynb #c3
 from functools import cached_property, partial
+from pathlib import Path
 from fastcore.basics import patch
 from torch.utils.data import DataLoader
 from convlstm_nb.metrics import (
@@ -193,7 +194,8 @@ def predict(
     filled:bool=False, # No pixel of a digit is missing
 )->tuple: # Shape that was written
     "Forecast what follows the sequences of a file, into a file"
-    free_path(out, ('.npy','.npz'), force)
+    if free_path(out, ('.npy','.npz'), force).resolve() == Path(path).resolve():
+        raise arg_error('out', 'another file than the input frames', str(out))
     x,layout = _read_fractions(model, path, key, axes)
     if horizon is None: horizon = self.data.motion.horizon
     y = forecast(model, x, check_int('horizon', horizon))

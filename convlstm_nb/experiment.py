@@ -74,7 +74,7 @@ _PARTS = 'train', 'valid', 'test'
 _FACTS = dict( # an example of each
     spacing=300., mask=True, variables={'rain': 'mm/h'},
     grid={'rows': ['lat', 52., 50.]}, parts={k: ['Record(…)'] for k in _PARTS},
-    checksums=dict.fromkeys(_PARTS, 7), no_climatology='short')
+    checksums=dict.fromkeys(_PARTS, 7), no_climatology='short', stored='uint8, read as 0 to 1')
 
 def _is_like(
     value, # Of a config
@@ -185,7 +185,7 @@ def facts(self:FileExperiment)->dict:
         covariates=train.covariates and train.covariates.to_dict(),
         fill=_fill_value(train.scaling, first),
         no_climatology=no_climatology(train, self.parts['test']),
-        spacing=_seconds(first.spacing), variables=_units(first),
+        spacing=_seconds(first.spacing), variables=_units(first), stored=first.stored(),
         windows={k: len(w) for k, w in self.parts.items()},
         grid=_grid(first), **part_contents(self.parts))
 
@@ -227,6 +227,18 @@ def _check_unchanged(
         'the model may have been trained on it: pass frames that it has not seen, '
         'with `--data`')
 
+def _warn_of_names(
+    record, # Record to forecast from
+    config:dict, # Of the run
+):
+    "Warn if the variables are called otherwise than in training, and nobody chose them"
+    said,here = list(config['variables']),list(record.variables)
+    if said == here or 'value' in said + here: return
+    warnings.warn(
+        f"{record.name} has {', '.join(here)}, but the model was trained on "
+        f"{', '.join(said)}; name the variables to confirm that they are alike",
+        stacklevel=4)
+
 def _warn_of_trained(
     data:FileData, # Of the run
     path, # A file to score
@@ -265,6 +277,7 @@ def evaluate(
         return same.score(model)
     _warn_of_trained(data, path, self.config)
     records = data.records(path, variables, axes)
+    if not variables: _warn_of_names(records[0], self.config)
     records = [self.turned(r)[0] for r in records]
     windows = Windows(
         records, data.context, data.horizon, step=data.step,
@@ -288,6 +301,11 @@ def _check_record(
             raise arg_error(
                 record.name, f"{k} in {want}, as the model was trained with", got,
                 'convert it first')
+    if config['stored'] != record.stored():
+        asis = 'used as they are'
+        raise arg_error(
+            record.name, f"of values {config['stored'] or asis}, as in training",
+            record.stored() or asis, 'convert it first')
     if record.times is not None and not math.isclose(
         step := _seconds(record.spacing), config['spacing'], rel_tol=0.1):
         warnings.warn(
@@ -342,7 +360,10 @@ def predict(
     data    = self.trained['data']
     out     = free_path(out, ('.nc','.npy','.npz'), force)
     horizon = data.horizon if horizon is None else check_int('horizon', horizon)
+    if out.resolve() in [f.resolve() for f in find_files(path)]:
+        raise arg_error('out', 'another file than the input frames', str(out))
     records = data.records(path, variables, axes)
+    if not variables: _warn_of_names(records[0], self.config)
     if len(records) > 1 and out.suffix == '.nc':
         raise arg_error(out, 'a .npy or .npz file for several sequences', 'a .nc file')
     ys = [self._forecast(model, record, horizon, filled) for record in records]

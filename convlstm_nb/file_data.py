@@ -68,6 +68,8 @@ class FileData(Options):
         if isinstance(self.path, Path): self.path = str(self.path)
         super().__post_init__()
         if self.crop and len(self.crop) == 1: self.crop *= 2
+        if self.crop and len(self.crop) != 2:
+            raise arg_error('crop', 'one number, or rows,columns', self.crop)
         _check_file(self)
 
 # %% ../nbs/51a_file_data.ipynb #c9

@@ -36,7 +36,7 @@ def gate_maps(
 )->list: # For each layer `{'i': (B,T,hidden,*size), 'f', 'g', 'o', 'c', 'h'}`
     """Run a model and return its gates and states, in a forecaster those of input and
     forecast frames"""
-    training = model.training
+    modes = [(m, m.training) for m in model.modules()]
     model.eval()
     try:
         if isinstance(model, ConvLSTM): return _stacked(_run(model, x)[0])
@@ -52,7 +52,8 @@ def gate_maps(
             model.forecaster, None if z_ahead is None else model.patches(z_ahead),
             state, horizon)
         return _stacked([k+a for k,a in zip(known, ahead)])
-    finally: model.train(training)
+    finally:
+        for m,mode in modes: m.training = mode
 
 # %% ../nbs/63_inspect.ipynb #c11
 def _run(layer, x, state=None, steps=None):

@@ -76,7 +76,8 @@ class _PixelLoss(AvgLoss):
     @property
     def value(self):
         if not self.count: return None
-        return sum((s/n).item() for s,n in self.sums.values() if n)
+        known = [(s/n).item() for s,n in self.sums.values() if n]
+        return sum(known) if known else math.nan # no pixel was seen
 
 # %% ../nbs/42_learner.ipynb #c16
 class _PixelMetric(AvgMetric):
@@ -200,6 +201,8 @@ def convlstm_learner(
 )->SequenceLearner:
     "Create a Learner that trains a forecaster"
     model = _forecaster_for(dls, model, **kwargs)
+    number = isinstance(clip, (int,float)) and not isinstance(clip, bool)
+    if not number or not clip > 0: raise arg_error('clip', 'a number above 0', clip)
     if loss_func is None: loss_func = _usual_loss(model)
     _check_output(model, loss_func)
     if metrics is None: metrics = _frame_scores(loss_func)
@@ -225,7 +228,8 @@ def _frame_scores(
     loss_func, # A loss with an `activation` that makes frames
 )->list: # Metrics for a Learner
     "Choose the usual scores, with cross-entropy for logits"
-    if loss_func.output == 'exceedance': return [] # no frames to score
+    if getattr(loss_func, 'output', None) == 'exceedance': return [] # no frames to score
+    if not hasattr(loss_func, 'activation'): return [frame_mse, frame_mae]
     frames = dict(activation=loss_func.activation)
     scores:list = [partial(frame_mse, **frames), partial(frame_mae, **frames)]
     if loss_func.output=='sigmoid': scores.append(sequence_cross_entropy)
@@ -279,6 +283,19 @@ def _check_output(
         raise arg_error(
             'loss_func', f"one with output={outputs[0]!r}, as the model has",
             f"{type(loss_func).__name__} with output={outputs[1]!r}")
+    ours = loss_func is sequence_cross_entropy
+    if outputs[0] in ('sigmoid','exceedance') and outputs[1] is None and not ours:
+        raise arg_error(
+            'loss_func', f"one with output={outputs[0]!r}, as the model has",
+            getattr(loss_func, '__name__', type(loss_func).__name__),
+            'it would compare logits with frames')
+    if getattr(loss_func, 'reduction', 'mean') == 'none':
+        raise arg_error('loss_func', 'one that returns a number', "reduction='none'")
+    thresholds = [getattr(o, 'thresholds', None) for o in (model, loss_func)]
+    if None not in thresholds and thresholds[0] != thresholds[1]:
+        raise arg_error(
+            'loss_func', f"one with thresholds={thresholds[0]}, as the model has",
+            thresholds[1])
 
 # %% ../nbs/42_learner.ipynb #c58
 class ForecastMetric(Metric):

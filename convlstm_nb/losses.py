@@ -59,6 +59,8 @@ class FrameLoss(nn.Module):
     ):
         super().__init__()
         self.reduction    = check_choice('reduction', reduction, ('mean','sum','none'))
+        if weight is not None and not callable(weight):
+            raise arg_error('weight', 'a function of the target', type(weight).__name__)
         self.weight       = weight
         self.lead_weights = None if lead_weights is None else _leads(lead_weights)
 
@@ -147,7 +149,9 @@ class FrameFocal(FrameLoss):
 
     def error(self, logits, target, seen):
         bce = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
-        return bce*(target-logits.sigmoid()).abs()**self.gamma
+        off = (target-logits.sigmoid()).abs()
+        # a power below 1 has no gradient at 0
+        return bce*off.clamp(min=torch.finfo(off.dtype).tiny)**self.gamma
 
 # %% ../nbs/20_losses.ipynb #c42
 class BalancedWeight:
@@ -174,7 +178,9 @@ class BalancedWeight:
     def __call__(self, target): # Target
         "Return the weight of each pixel"
         rain = target if self.to_units is None else self.to_units(target)
-        step = torch.bucketize(rain.detach(), self.thresholds.to(rain), right=True)
+        at   = self.thresholds.to(rain)
+        at   = at - 1e-4*at.abs() # a value that was scaled and back may be just below
+        step = torch.bucketize(rain.detach(), at, right=True)
         return self.weights.to(rain)[step]
 
 # %% ../nbs/20_losses.ipynb #c49
@@ -269,6 +275,8 @@ class LossSum(nn.Module):
             raise arg_error(
                 'losses', 'of one output', [l.output for l in losses],
                 "say `output='sigmoid'` in those of frames")
+        if len({l.reduction for l in losses}) > 1:
+            raise arg_error('losses', 'of one reduction', [l.reduction for l in losses])
         if weights is not None and len(weights) != len(losses):
             raise arg_error('weights', f"{len(losses)} numbers", weights)
         self.losses,self.output = nn.ModuleList(losses),losses[0].output

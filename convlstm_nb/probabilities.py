@@ -11,7 +11,7 @@ import torch
 from fastcore.basics import patch
 from matplotlib import pyplot as plt
 from torch.nn import functional as F
-from .checks import arg_error, check_int
+from .checks import arg_error, check_increasing, check_int
 from .losses import FrameLoss
 from .models.forecaster import OUTPUTS
 from .plotting import figure_style
@@ -25,13 +25,6 @@ def exceeds(
     at = torch.as_tensor(thresholds, dtype=x.dtype, device=x.device).view(-1, 1, 1)
     return torch.where(x.isnan(), torch.nan, (x >= at).to(x.dtype))
 
-def _check_thresholds(thresholds):
-    "Return thresholds as a list, if they are numbers that increase"
-    at = [float(t) for t in thresholds]
-    if not at or any(not b > a for a,b in zip(at, at[1:])) or not np.isfinite(at).all():
-        raise arg_error('thresholds', 'numbers that increase', thresholds)
-    return at
-
 # %% ../nbs/24_probabilities.ipynb #c10
 class ExceedanceLoss(FrameLoss):
     "Cross-entropy of thresholds that are exceeded, per pixel; for `output='exceedance'`"
@@ -41,7 +34,7 @@ class ExceedanceLoss(FrameLoss):
         reduction:str='mean', # 'mean' over all pixels that were seen, 'sum', or 'none'
     ):
         super().__init__(reduction)
-        self.thresholds = _check_thresholds(thresholds)
+        self.thresholds = check_increasing('thresholds', thresholds)
 
     def forward(self,
         pred, # Logits, `(B,T,K,H,W)`
@@ -75,7 +68,7 @@ class ProbabilityScores:
         thresholds, # In the units of the values, increasing
         bins:int=1000, # Of the probability, for the ROC area and the reliability
     ):
-        self.thresholds = _check_thresholds(thresholds)
+        self.thresholds = check_increasing('thresholds', thresholds)
         self.bins,self.sums = check_int('bins', bins, 2),None
 
     def update(self,
@@ -84,6 +77,11 @@ class ProbabilityScores:
     ):
         "Add a batch"
         p,y  = p.detach().cpu().double(),y.detach().cpu().double()
+        if y.dim() != 5 or y.shape[2] != 1:
+            raise arg_error('y', '(B,T,1,H,W)', f"shape {tuple(y.shape)}")
+        if self.sums is not None and y.shape[1] != self.sums.shape[1]:
+            want = f"of {self.sums.shape[1]} lead times, as before"
+            raise arg_error('y', want, y.shape[1])
         happened = exceeds(y, self.thresholds)
         if p.shape != happened.shape:
             raise arg_error('p', f"of the shape {tuple(happened.shape)}", tuple(p.shape))
@@ -113,8 +111,7 @@ def _roc_area(yes, no): # Pixels in each bin, (…,bins) -> (…)
 @patch
 def compute(self:ProbabilityScores)->dict: # `{'brier_0.5': [one a lead time], ...}`
     "The Brier score and its skill, the ROC area and the CRPS over the thresholds"
-    if self.sums is None:
-        raise ValueError("no scores yet: call `update` with a batch first")
+    if self.sums is None: raise ValueError(_NONE_YET)
     n,_,yes,squares = self.sums.sum(-1) # (T,K)
     brier,rate = squares/n,yes/n
     skill = 1 - brier/(rate*(1-rate))
@@ -128,6 +125,8 @@ def compute(self:ProbabilityScores)->dict: # `{'brier_0.5': [one a lead time], .
         found['crps'] = _values(torch.trapezoid(brier, at, dim=1))
     return found
 
+_NONE_YET = 'no scores yet: call `update` with a batch first'
+
 def _values(v): return [x if np.isfinite(x) else None for x in v.tolist()]
 
 # %% ../nbs/24_probabilities.ipynb #c23
@@ -136,6 +135,7 @@ def reliability(self:ProbabilityScores,
     bins:int=10, # Bins of the probability; a divisor of those that were counted
 )->dict: # For each threshold, `(forecast,observed,count)`, each `(bins,)`
     "Mean forecast and observed frequency in bins of the probability, over all leads"
+    if self.sums is None: raise ValueError(_NONE_YET)
     if self.bins % check_int('bins', bins):
         raise arg_error('bins', f"a divisor of {self.bins}", bins)
     n,p,yes,_ = self.sums.sum(1).unflatten(-1, (bins,-1)).sum(-1) # (K,bins)
@@ -173,13 +173,17 @@ def median_forecast(
     top:float=None, # Value at which it is 0; twice the highest threshold if None
 ): # `(B,T,1,H,W)`
     "Find the value that is exceeded with a chance of one half"
-    return _quantile(p, torch.full_like(p[:,:,:1], .5), *_curve(thresholds, top))
+    return _quantile(p, torch.full_like(p[:,:,:1], .5), *_curve(p, thresholds, top))
 
-def _curve(thresholds, top):
+def _curve(p, thresholds, top):
     "Thresholds from 0 to `top`"
-    at = _check_thresholds(thresholds)
+    at = check_increasing('thresholds', thresholds)
     if at[0] <= 0: raise arg_error('thresholds', 'above 0', thresholds)
-    return at,2*at[-1] if top is None else top
+    if p.shape[2] != len(at):
+        raise arg_error('p', f"of {len(at)} channels, one a threshold", p.shape[2])
+    if top is None: top = 2*at[-1]
+    if not top > at[-1]: raise arg_error('top', f"above {at[-1]:g}, the last threshold", top)
+    return at,top
 
 def _quantile(
     p, # Probabilities that thresholds are reached, `(B,T,K,H,W)`
@@ -202,7 +206,7 @@ def sharp_forecast(
     top:float=None, # Value at which it is 0; twice the highest threshold if None
 ): # `(B,T,1,H,W)`
     "Give each frame the frequencies that its probabilities expect, at the likeliest pixels"
-    at,top = _curve(thresholds, top)
+    at,top = _curve(p, thresholds, top)
     size   = p.shape[-2]*p.shape[-1]
     mean   = p.mean((-1,-2), keepdim=True)                        # (B,T,K,1,1)
     # ranks from 0 to 1, the likeliest pixel first

@@ -14,6 +14,7 @@ import threading
 import time
 import warnings
 from functools import partial
+from inspect import signature
 from pathlib import Path
 import numpy as np
 import torch
@@ -25,8 +26,15 @@ from fastai.learner import Recorder
 from fastai.optimizer import Optimizer
 from fastai.torch_core import to_device
 from fastcore.basics import patch
-from .callbacks import peers, stateful_layers
-from .checkpoint import load_tensors, pack, save_tensors, unpack
+from convlstm_nb.checkpoint import (
+    _is_option,
+    _layer_options,
+    load_tensors,
+    pack,
+    save_tensors,
+    unpack,
+)
+from .callbacks import _parts, peers, stateful_layers
 from .checks import arg_error, check_bool, previous_path
 from .dataloaders import generator_state, same_chance, set_generator_state
 from .learner import SequenceLearner, plain_attributes
@@ -145,17 +153,31 @@ def _data_settings(dl):
     return said | dict(sequences=len(ds), checksum=_data_checksum(ds))
 
 # %% ../nbs/44_resume.ipynb #c23
-def _is_setting(v):
-    "Check if a value is a number, a string, or a list of these"
-    if isinstance(v, (list, tuple)): return all(map(_is_setting, v))
-    return isinstance(v, (bool, int, float, str))
-
 def _model_settings(model):
     "Describe the options of each layer and the shapes of the weights"
-    told = lambda k, v: k[0] != '_' and k != 'training' and _is_setting(v)
-    options = lambda m: {k: v for k,v in vars(m).items() if told(k, v)}
     shapes = {n: f'{tuple(t.shape)} {t.dtype}' for n,t in model.state_dict().items()}
-    return dict(model={n: options(m) for n,m in model.named_modules()}, weights=shapes)
+    return dict(model=_layer_options(model), weights=shapes)
+
+def _plain_settings(o):
+    "Collect the options of a loss or of its weight, short tensors among them"
+    values = {
+        k: v.tolist() if isinstance(v, torch.Tensor) and v.numel() < 100 else v
+        for k,v in vars(o).items() if k[0] != '_' and k != 'training'}
+    return {k: v for k,v in values.items() if _is_option(v)}
+
+def _loss_settings(loss_func):
+    "Describe each part of a loss"
+    told = lambda l: {'name': named(l)} | (
+        {} if not hasattr(l, '__dict__') else _plain_settings(l))
+    return {
+        str(i): told(l) | dict(factor=w, weight=told(getattr(l, 'weight', None)))
+        for i,(w,l) in enumerate(_parts(loss_func))}
+
+def _arguments(cb):
+    "Describe the arguments of a callback that do not change while it trains"
+    state = cb.state_dict() if hasattr(cb, 'state_dict') else {}
+    names = signature(type(cb).__init__).parameters.keys() - state.keys()
+    return {k: v for k,v in vars(cb).items() if k in names and _is_option(v)}
 
 def _optimizer_settings(learn):
     "Describe the optimizer and its schedule at a few points"
@@ -165,7 +187,7 @@ def _optimizer_settings(learn):
     steps = map(named, opt.cbs if isinstance(opt, Optimizer) else [type(opt.opt)])
     fixed = {
         k: [h.get(k) for h in opt.hypers] for k,v in opt.hypers[0].items()
-        if k not in schedules and _is_setting(v)}
+        if k not in schedules and _is_option(v)}
     at = lambda f: [np.ravel(f(p)).tolist() for p in (0, .1, .3, .6, 1)]
     moments = {k: at(f) for k,f in schedules.items()}
     return dict(optimizer=dict(steps=list(steps)) | fixed, schedule=moments)
@@ -177,8 +199,9 @@ def _settings(learn, config=None):
         data = dict(zip(('train', 'valid'), map(_data_settings, learn.dls.loaders)))
     return flat(dict(
         config=config or {}, data=data, epochs=learn.n_epoch,
-        processes=peers(learn).size, loss=named(learn.loss_func),
-        callbacks=list(_rememberers(learn)), **_model_settings(learn.model),
+        processes=peers(learn).size, loss=_loss_settings(learn.loss_func),
+        callbacks=list(_rememberers(learn)),
+        arguments={k: _arguments(cb) for k,cb in _rememberers(learn).items()}, **_model_settings(learn.model),
         **_optimizer_settings(learn)))
 
 def _differences(then, now, n=6):

@@ -54,7 +54,7 @@ def new_folder(
     "Make a folder for a run"
     if not str(parent).strip():
         raise arg_error('runs', 'the name of a folder', repr(parent))
-    parent,given = Path(parent),name is not None
+    parent,given = Path(parent).expanduser(),name is not None
     if name is None: name = usual
     if parent.exists() and not parent.is_dir():
         raise arg_error('runs', 'a folder', f"{str(parent)!r}, which is a file")
@@ -272,7 +272,7 @@ def unfinished(
     name:str='', # Which run; the last that was interrupted if empty
 )->Path: # Its folder
     "Find a run that can be resumed"
-    runs  = Path(runs)
+    runs  = Path(runs).expanduser()
     found = sorted(runs.glob(f'*/{_TRAINING}'), key=lambda p: p.stat().st_mtime)
     names = [p.parent.name for p in found]
     if not found or name and name not in names:
@@ -347,7 +347,8 @@ def _run_model(
     matched:bool=False, # Shall forecasts have the frequencies that were observed?
 ): # The model, and its experiment
     "Load the model of a run, and what it was trained on"
-    if not Path(run).is_dir():
+    run = Path(run).expanduser()
+    if not run.is_dir():
         places = {Path(run).parent, Path('runs')}
         known = sorted(p.parent for d in places for p in d.glob(f'*/{CONFIG}'))
         hint  = f"choose from {', '.join(map(str, known[:9]))}" if known else (

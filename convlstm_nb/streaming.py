@@ -7,6 +7,7 @@ __all__ = ['StreamingForecast']
 
 # %% ../nbs/62_streaming.ipynb #c6
 import threading
+import numpy as np
 import torch
 from fastcore.basics import patch
 from convlstm_nb.checks import (
@@ -36,6 +37,8 @@ class StreamingForecast:
         if not isinstance(model, Forecaster):
             raise arg_error(
                 'model', 'a forecaster', type(model).__name__, error=TypeError)
+        if scaling is not None and not callable(scaling):
+            raise arg_error('scaling', 'the Scaling used in training', repr(scaling))
         self.model,self.scaling,self.fill = model.eval(),scaling,fill
         self.horizon,self.mask = check_int('horizon', horizon),check_bool('mask', mask)
         self.lock = threading.Lock()
@@ -57,13 +60,15 @@ def __call__(self:StreamingForecast,
     x,one = self.prepare(frame)
     if covariates is not None:
         covariates = torch.as_tensor(covariates).to(x)
+        if not covariates.isfinite().all():
+            raise arg_error('covariates', 'finite', 'others')
         if covariates.dim()==4: covariates = covariates[None]
     with self.lock:
         y, self.state = self.model.advance(
             x, self.state, self.horizon if horizon is None else horizon, covariates)
     y = OUTPUTS[self.model.output](y).cpu()
     if self.scaling is not None and self.model.output != 'exceedance':
-        y = self.scaling.inverse(y)
+        y = self.scaling.inverse(y.to(torch.promote_types(y.dtype, torch.float32)))
     return y[0] if one else y
 
 # %% ../nbs/62_streaming.ipynb #c11
@@ -76,6 +81,7 @@ def prepare(self:StreamingForecast,
         raise arg_error(
             'model', 'in `eval` mode', 'one in training',
             'call `model.eval()`, or pass a copy of the model')
+    if np.ma.isMaskedArray(frame): frame = frame.astype(np.float32).filled(np.nan)
     try:
         x = torch.as_tensor(frame)
     except (TypeError, ValueError, RuntimeError) as e:
@@ -85,12 +91,15 @@ def prepare(self:StreamingForecast,
     check_tensor('frame', x)
     if x.dim() not in (3, 4):
         raise arg_error('frame', '(C,H,W) or (B,C,H,W)', f"shape {tuple(x.shape)}")
+    w = self.model.frames.weight
+    one,x = x.dim()==3,x.to(w.device)
+    if self.scaling is not None: # before a model in 16 bits rounds the values
+        x = self.scaling(x.to(torch.promote_types(x.dtype, torch.float32)))
+    x = x.to(w)
     if x.isinf().any():
         raise arg_error(
-            'frame', 'free of infinite pixels', f"{x.isinf().sum()}",
-            'NaN says that a pixel is missing')
-    one,x = x.dim()==3,x.to(self.model.frames.weight)
-    if self.scaling is not None: x = self.scaling(x)
+            'frame', f"finite in the {w.dtype} of the model, scaled",
+            f"{x.isinf().sum()} infinite pixels", 'NaN says that a pixel is missing')
     x = fill_missing(x, self.fill, self.mask)
     return (x[None,None] if one else x[:,None]),one
 

@@ -203,6 +203,17 @@ MISTAKES = [
     ('a first guess of probabilities that is sharp far ahead', '12_models.lagrangian', {'_SMEAR*lead)': '_SMEAR)'}),
     ('unseen pixels that a first guess of probabilities takes for dry', '12_models.lagrangian', {'_blurred(seen*sign,': '_blurred(sign,'}),
     ('a frequency bias that is the better the higher', '21_metrics', {'math.inf else abs(best - means[n])': 'math.inf or best == 1 else abs(best - means[n])'}),
+    ('the place of a pixel in 16 bits', '12_models.lagrangian', {'    exact = torch.promote_types(frame.dtype, torch.float32)\n': '    exact = frame.dtype\n'}),
+    ('a model saved with the recipe of another', '43_checkpoint', {'if d := difference(weights, spec) or _other_options(model, spec):': 'if d := difference(weights, spec):'}),
+    ('resumed with another loss of the same name', '44_resume', {"str(i): told(l) | dict(factor=w, weight=told(getattr(l, 'weight', None)))": "str(i): {'name': named(l)}"}),
+    ('state carried from one shuffled batch to the next', '41_callbacks', {"        elif getattr(self.dls.train, 'shuffle', False): reset_state(self.model)": '        else: pass'}),
+    ('targets out of range in a later batch', '41_callbacks', {'        if self.yb and not self.done: _check_reach(self.loss_func, self.y)': '        if self.yb and not self.done: _check_reach(self.loss_func, self.y)\n        self.done = True'}),
+    ('a loss with the thresholds of another model', '42_learner', {'if None not in thresholds and thresholds[0] != thresholds[1]:': 'if False:'}),
+    ('a forecast of a channel that is named like an axis', '31_data.records', {'if len(set(names)) < len(names) or taken & set(names):': 'if len(set(names)) < len(names):'}),
+    ('bytes given to a model of values', '52_experiment', {"    if config['stored'] != record.stored():": '    if False:'}),
+    ('a stream of a model in 16 bits that scales in them', '62_streaming', {'        x = self.scaling(x.to(torch.promote_types(x.dtype, torch.float32)))': '        x = self.scaling(x.to(w))'}),
+    ('images in the order of their names, whatever their dates', '35_data.formats', {'    return _by_date(files)': '    return files'}),
+    ('a pixel at its threshold that counts as below', '20_losses', {'        at   = at - 1e-4*at.abs() # a value that was scaled and back may be just below\n': ''}),
 ]
 PAGES = sorted({p for m in MISTAKES for p in (m[3] if len(m)>3 else [m[1]])})
 

@@ -29,7 +29,7 @@ from convlstm_nb.data.files import (
 )
 from ..checks import arg_error
 from .records import as_variable, save_array
-from .times import from_file_names
+from .times import _by_date, from_file_names
 
 # %% ../../nbs/35_data.formats.ipynb #c8
 def _aside_coords(
@@ -200,7 +200,7 @@ class _ImageFiles:
 def _image_paths(
     folder:Path, # With images, or an image
 )->list: # Paths
-    "List the images of a folder by the numbers in their names"
+    "List the images of a folder by the dates or the numbers in their names"
     if folder.is_file(): return [folder]
     inside = sorted(folder.iterdir(), key=lambda p: _by_number(p.name))
     files = [p for p in inside if p.suffix.lower() in IMAGES and p.name[0] != '.']
@@ -212,7 +212,7 @@ def _image_paths(
         some = ', '.join(rest[:5]) + ' …' * (len(rest) > 5)
         warnings.warn(f"`{folder}`: left out {some}, which are not images")
     for p in files: check_no_link(p, folder)
-    return files
+    return _by_date(files)
 
 # %% ../../nbs/35_data.formats.ipynb #c23
 def _read_gif(path):

@@ -49,6 +49,14 @@ def _check_fields(r):
             got = f"{len(z)} of {z.shape[2:]} in {z.name}"
             raise arg_error(f"{r.name}: covariates", what, got)
 
+def _as_bool(valid, name):
+    "Convert a mask of places, which may be numbers"
+    v = np.asarray(valid)
+    if v.dtype.kind not in 'biuf' or not np.isin(v, (0, 1)).all():
+        told = 'True and False, or 1 and 0'
+        raise arg_error(f"{name}: valid", told, f"other values, of {v.dtype}")
+    return v.astype(bool)
+
 # %% ../../nbs/31_data.records.ipynb #c9
 @dataclass(eq=False, repr=False)
 class Record:
@@ -84,9 +92,21 @@ class Record:
         self.variables = self.variables or {n: {} for n in names}
         if self.times is not None:
             self.times = check_times(self.times, len(self), self.name)
-        if self.valid is not None: self.valid = np.asarray(self.valid, dtype=bool)
+        if self.valid is not None: self.valid = _as_bool(self.valid, self.name)
         _check_fields(self)
     def __len__(self): return len(self.box[0])
+
+def _check_records(
+    records, # A Record, or several
+)->list: # Of at least one Record
+    "Make a list of records, and check that there is nothing else in it"
+    found = [records] if isinstance(records, Record) else records
+    several = isinstance(found, (list, tuple))
+    if not several or not found or not all(isinstance(r, Record) for r in found):
+        got = 'none' if several and not found else type(found).__name__
+        raise arg_error(
+            'records', 'records, as `open_records` returns them', got, error=TypeError)
+    return list(found)
 
 # %% ../../nbs/31_data.records.ipynb #c10
 @patch(as_prop=True)
@@ -298,7 +318,16 @@ _OF_THE_FILE = set(
     'time_coverage_duration time_coverage_resolution date_created date_modified '
     'date_issued creation_date id uuid tracking_id'.split())
 
-def _kept(attrs): return {k: v for k, v in attrs.items() if k not in _OF_THE_FILE}
+def _kept(attrs):
+    "Return the attributes that hold for a forecast, as a NetCDF file can store them"
+    return {k: _storable(v) for k, v in attrs.items() if k not in _OF_THE_FILE}
+
+def _storable(v):
+    "Convert what is neither text nor numbers"
+    if isinstance(v, (bool, np.bool_)): return int(v)
+    if isinstance(v, (str, bytes, int, float, np.number)): return v
+    a = np.asarray(v) if isinstance(v, (list, tuple, np.ndarray)) else None
+    return v if a is not None and a.dtype.kind in 'iufSU' else str(v)
 
 # %% ../../nbs/31_data.records.ipynb #c43
 def forecast_dataset(
@@ -307,12 +336,13 @@ def forecast_dataset(
     step:int=1, # Record's frames from one to the next
 )->xr.Dataset:
     "Describe a forecast by the CF conventions, as the record that it continues"
-    x = np.asarray(x)
-    want = len(record.variables), *record.shape[2:]
-    if x.shape[1:] != want or x.ndim != 4:
+    x = _like_record(np.asarray(x), record)
+    names = [str(k).replace('/', '_') for k in record.variables]
+    taken = {*map(str, record.coords.variables), *map(str, record.dims)}
+    if len(set(names)) < len(names) or taken & set(names):
         raise arg_error(
-            'x', f"(T,{','.join(map(str, want))}), as {record.name}",
-            f"shape {x.shape}")
+            'x', 'of channels that are named unlike each other and unlike the axes',
+            ', '.join(names), 'rename them, or write a .npy file')
     t, times = record.dims[0], record.after(len(x), step)
     named = lambda name, **attrs: {'standard_name': name} | attrs
     if times is None:
@@ -328,11 +358,18 @@ def forecast_dataset(
             reference: ((), last[0], named(reference)),
             period: (t, lead, named(period, units=units))}
     ds = record.coords.assign_coords(coords)
-    for i, (name, attrs) in enumerate(record.variables.items()):
-        ds[name.replace('/', '_')] = record.dims, x[:, i].astype(np.float32), _kept(attrs)
+    for i, (name, attrs) in enumerate(zip(names, record.variables.values())):
+        ds[name] = record.dims, x[:, i].astype(np.float32), _kept(attrs)
     history = f"forecast with convlstm_nb; {record.attrs.get('history', '')}".rstrip('; ')
     return ds.assign_attrs(
         _kept(record.attrs) | {'Conventions': 'CF-1.11', 'history': history})
+
+def _like_record(x, record):
+    "Check the shape of a forecast"
+    want = len(record.variables), *record.shape[2:]
+    if x.ndim == 4 and x.shape[1:] == want: return x
+    told = f"(T,{','.join(map(str, want))}), as {record.name}"
+    raise arg_error('x', told, f"shape {x.shape}")
 
 # %% ../../nbs/31_data.records.ipynb #c47
 def free_path(
@@ -341,7 +378,7 @@ def free_path(
     force:bool=False, # Overwrite a file that is there?
 )->Path:
     "Check that a file can be written to `path`, before the work is done"
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix not in suffixes:
         raise arg_error(
             path, f"a name ending in {' or '.join(suffixes)}",
@@ -378,7 +415,7 @@ def write_forecast(
 )->Path:
     "Write a forecast, in NetCDF with times, places, units and attributes of the record"
     path = free_path(path, ('.nc', '.npy', '.npz'), force)
-    x = torch.as_tensor(x).detach().cpu().numpy()
+    x = _like_record(torch.as_tensor(x).detach().cpu().numpy(), record)
     if path.suffix == '.nc':
         ds = forecast_dataset(x, record, step)
         with atomic_path(path) as part:

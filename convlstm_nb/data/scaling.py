@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from ..checks import arg_error, check_choice
-from .records import DecodedFrames, Record
+from .records import DecodedFrames, Record, _check_records
 
 # %% ../../nbs/38_data.scaling.ipynb #c7
 def to_dbz(
@@ -227,7 +227,7 @@ def fit_scaling(
     top:float|None=None,
 )->Scaling:
     "Fit a scaling to training records"
-    records = [records] if isinstance(records, Record) else list(records)
+    records = _check_records(records)
     names = list(records[0].variables)
     kinds = _check_kinds(kind, top, names)
     s = _field_stats(records, kind, per)
@@ -319,6 +319,11 @@ def in_units(self:Record,
 )->Record:
     "Convert to other units; dBZ become rain by Z = 200 R^1.6"
     said = {str(a.get('units', '')) for a in self.variables.values()} - {''}
+    bare = [k for k, a in self.variables.items() if not a.get('units')]
+    if said and bare:
+        raise arg_error(
+            self.name, f"in units that become {units}", f"none of {', '.join(bare)}",
+            'convert the variables one by one, or give them units')
     new = {k: a | dict(units=units) for k, a in self.variables.items()}
     if {u.lower() for u in said} == {'dbz'} and units_factor(units, 'mm/h') == (1., 0.):
         return replace(

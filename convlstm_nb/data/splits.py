@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from ..checks import arg_error, check_int
 from .axes import USUAL_NAMES
-from .records import Record
+from .records import Record, _check_records
 from .windows import Windows
 
 # %% ../../nbs/37_data.splits.ipynb #c6
@@ -81,7 +81,7 @@ def between(
     high=None, # Up to here, and without it; to the end if None
 )->list: # Records; those that have nothing there are absent
     "Select the part of records between two times or places"
-    records = [records] if isinstance(records, Record) else list(records)
+    records = _check_records(records)
     if by in ('sequence', 'file'): records,by = _sequences(records, by),'sequence'
     every, out = _values_along(records, by), []
     for r, (v, axis) in zip(records, every):
@@ -116,7 +116,7 @@ def split(
     least:int=1, # Frames of a sequence or file; shorter ones are left out
 )->list: # For each fraction a list of records
     "Split records into consecutive blocks with gaps between them"
-    records = [records] if isinstance(records, Record) else list(records)
+    records = _check_records(records)
     if by in ('sequence', 'file'):
         records,by = _long_enough(records, by, least, len(fractions)),'sequence'
     if by=='time' and any(r.times is None for r in records): by = 'frame'
@@ -129,7 +129,8 @@ def split(
         if by == 'sequence': return records[a:b]
         return between(records, by, every[a], every[b] if b < len(every) else None)
     usable = len(every) - check_int('gap', gap, 0)*(len(fractions)-1)
-    if min(fractions) <= 0: raise arg_error('fractions', 'positive', fractions)
+    if not all(f > 0 for f in fractions):
+        raise arg_error('fractions', 'positive', fractions)
     shares = np.cumsum([0, *fractions]) / sum(fractions)
     if usable < len(fractions):
         say = ''

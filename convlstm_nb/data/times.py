@@ -163,6 +163,13 @@ def from_file_names(
     except ValueError: return None
     return times if (times[1:] > times[:-1]).all() else None
 
+def _by_date(paths):
+    "Sort files by the dates in their names, if each has one and all differ"
+    dates = {p: tuple(_IN_NAME.findall(Path(p).stem)) for p in paths}
+    alone = all(len(d) == 1 for d in dates.values())
+    if not alone or len(set(dates.values())) < len(paths): return paths
+    return sorted(paths, key=dates.get)
+
 # %% ../../nbs/30_data.times.ipynb #c26
 def say_time(
     t, # A date or a number

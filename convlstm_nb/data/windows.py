@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch.utils.data import Dataset
-from ..checks import arg_error, check_int
+from ..checks import arg_error, check_bool, check_int, per_axis
 from .records import Record
 
 # %% ../../nbs/32_data.windows.ipynb #c8
@@ -61,10 +61,15 @@ class Windows(EpochDataset):
         self.context = check_int('context', context)
         self.horizon = check_int('horizon', horizon)
         self.stride, self.step = check_int('stride', stride), check_int('step', step)
-        self.scaling, self.fill, self.mask = scaling, fill, mask
+        if scaling is not None and not callable(scaling):
+            raise arg_error('scaling', 'from `fit_scaling`', repr(scaling))
+        self.scaling, self.fill, self.mask = scaling, fill, check_bool('mask', mask)
+        if max_missing is not None and not 0 <= max_missing <= 1:
+            raise arg_error('max_missing', 'a share from 0 to 1, or None', max_missing)
         self.max_missing, self.covariates = max_missing, covariates
         self.seed = check_int('seed', seed, 0)
-        self.crop = crop if crop is None else tuple(check_int('crop', n) for n in crop)
+        self.crop = crop if crop is None else per_axis(
+            'crop', tuple(crop) if isinstance(crop, list) else crop, 2)
         _check_sizes(self.records, self.crop)
         self.starts, self.left_out = _find_windows(self) # (n,2): record and first frame
     def __len__(self): return len(self.starts)
@@ -116,7 +121,12 @@ def __repr__(self:Windows):
 def _as_records(records):
     "Make records of tensors and arrays, and a list of one"
     if isinstance(records, (Record, torch.Tensor, np.ndarray)): records = [records]
-    return [r if isinstance(r, Record) else Record(r) for r in records]
+    return [r if isinstance(r, Record) else _of_array(r) for r in records]
+
+def _of_array(a):
+    "Make a record of an array; bytes become fractions, as everywhere"
+    bytes_ = a.dtype in (np.uint8, torch.uint8)
+    return Record(a, scale=1/255 if bytes_ else 1)
 
 def _check_sizes(
     records:list, # Records
@@ -125,6 +135,7 @@ def _check_sizes(
     "Check that windows of all records fit into one batch"
     if not records: raise arg_error('records', 'at least one', 'none')
     name, size = records[0].name, records[0].shape[1:]
+    channels = list(records[0].variables)
     text = lambda s: 'x'.join(map(str, s))
     for r in records:
         same = r.shape[1] == size[0] if crop else r.shape[1:] == size
@@ -133,6 +144,11 @@ def _check_sizes(
                 r.name, f"{text(size)} (channels, rows, columns) as {name}",
                 text(r.shape[1:]),
                 'make the sizes alike, or train on pieces with `crop=(rows,columns)`')
+        here = list(r.variables)
+        if here != channels and set(here) == set(channels):
+            raise arg_error(
+                r.name, f"with its channels in the order of {name}, {', '.join(channels)}",
+                ', '.join(here), 'open it with `variables` in that order')
         if crop and any(n > s for n, s in zip(crop, r.shape[2:])):
             what = f"at most the size of {r.name}, {r.shape[2:]}"
             raise arg_error('crop', what, crop)

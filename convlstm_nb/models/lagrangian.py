@@ -11,7 +11,7 @@ import math
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from ..checks import arg_error, check_choice, check_int, delegates
+from ..checks import arg_error, check_choice, check_increasing, check_int, delegates
 from .forecaster import EncoderForecaster
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c9
@@ -24,13 +24,16 @@ def moved(
     "Shift each frame, and repeat its edge outside"
     H,W = frame.shape[-2:]
     if shift.dim()==2: shift = shift[:,:,None,None].expand(-1, -1, H, W)
-    r,c = (torch.arange(n, device=frame.device, dtype=frame.dtype) for n in (H,W))
+    # 16 bits do not tell the pixels of a large frame apart
+    exact = torch.promote_types(frame.dtype, torch.float32)
+    r,c = (torch.arange(n, device=frame.device, dtype=exact) for n in (H,W))
     # source of each pixel, (B,H,W)
     r,c = r[:,None]-shift[:,0],c-shift[:,1]
     # coordinates of grid_sample: from -1 to 1, columns first
     grid = torch.stack([(2*c+1)/W-1, (2*r+1)/H-1], -1)
-    return F.grid_sample(
-        frame, grid.to(frame.dtype), padding_mode=padding_mode, align_corners=False)
+    y = F.grid_sample(
+        frame.to(exact), grid.to(exact), padding_mode=padding_mode, align_corners=False)
+    return y.to(frame.dtype)
 
 # %% ../../nbs/12_models.lagrangian.ipynb #c14
 def phase_shift(
@@ -104,6 +107,8 @@ def motion(
     B,T,C,H,W = x.shape
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     if T < 2: return x.new_zeros(B, 2, H, W)
+    top = x.abs().amax((1,2,3,4), keepdim=True)
+    x   = x/torch.where(top > 0, top, 1.) # the motion is the same in all units
     v = phase_shift(*_pairs(x, 1), subpixel=True, whiten=0)
     v = v[:,:,None,None].expand(-1, -1, H, W)
     for apart in [1, *[T//2]*4]:
@@ -268,11 +273,14 @@ class ExceedanceForecaster(LagrangianForecaster):
         spread:float, # Typical change of a value from one frame to the next, scaled
         **kwargs
     ):
-        if not spread > 0: raise arg_error('spread', 'above 0', spread)
+        if not 0 < spread < math.inf: raise arg_error('spread', 'above 0', spread)
+        if in_channels not in (1, 2):
+            raise arg_error('in_channels', '1, or 2 with a mask', in_channels)
+        thresholds = check_increasing('thresholds', thresholds)
         super().__init__(
             in_channels, hidden_channels, kernel_size, output='exceedance',
             out_channels=len(thresholds), **kwargs)
-        self.spread = spread
+        self.spread,self.thresholds = spread,thresholds
         at = self.frames.bias.new_tensor(thresholds).view(-1, 1, 1)
         self.register_buffer('at', at, persistent=False)
         # log of how sure, and a correction, each after one frame and by log lead

@@ -9,7 +9,7 @@ __all__ = ['receptive_field', 'forecast_tiles']
 import math
 import torch
 from ..cell import GROUPS
-from ..checks import arg_error, check_int, per_axis
+from ..checks import arg_error, check_int, check_tensor, per_axis
 from ..layers import ConvLSTM
 from .forecaster import EncoderForecaster, Forecaster
 
@@ -111,6 +111,9 @@ def forecast_tiles(
     "Forecast a large field tile by tile"
     field = receptive_field(model, x.shape[1], horizon)
     tile,overlap = _check_tiles(model, x, tile, overlap, field)
+    if model.training:
+        raise arg_error(
+            'model', 'in `eval` mode', 'one in training', 'call `model.eval()`')
     like  = model.frames.weight
     shape = (x.shape[0],horizon,model.out_channels,*x.shape[3:])
     if out is None: out = torch.empty(shape, dtype=like.dtype)
@@ -123,7 +126,9 @@ def forecast_tiles(
     out[:] = 0
     for (a,b),v in zip(spans[0], weights[0]):
         for (c, d), w in zip(spans[1], weights[1]):
-            known = torch.as_tensor(x[..., a:b, c:d]).to(like)
+            known = torch.as_tensor(x[..., a:b, c:d])
+            check_tensor('x', known)
+            known = known.to(like)
             beside = {}
             if covariates is not None:
                 z = _piece(covariates, slice(a, b), slice(c, d))

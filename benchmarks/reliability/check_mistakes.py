@@ -233,7 +233,7 @@ def copy_to(where):
     (where/'nbs').mkdir()
     for f in ('settings.ini','pyproject.toml'): shutil.copy(root/f, where/f)
     for p in {*PAGES, *(p for m in MISTAKES for p in by_page(*m[1:3]))}: shutil.copy(root/f'nbs/{p}.ipynb', where/'nbs')
-    shutil.copytree(root/'benchmarks'/'results', where/'benchmarks'/'results')
+    for f in ('benchmarks/results','nbs/checkpoints'): shutil.copytree(root/f, where/f)
 
 def plant(where, name, edits):
     "Make the mistake in the notebook and in the module; what is amiss, if it cannot be made"

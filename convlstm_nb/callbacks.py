@@ -60,8 +60,8 @@ def _forecast_args(
 
 # %% ../nbs/41_callbacks.ipynb #c13
 class CheckTargets(Callback):
-    "Raise an error if targets of the first epoch are outside the range of the output"
-    order,done = CastToTensor.order + 1,False
+    "Raise an error if training targets are outside the range of the output"
+    order,run_valid,done = CastToTensor.order + 1,False,False # done after an epoch
     def before_fit(self):  self.done = False
     def after_epoch(self): self.done = True
     def before_batch(self):
@@ -254,7 +254,7 @@ class TruncatedBPTT(Callback):
         for _,loss in _parts(self.loss_func):
             for k,want in dict(reduction='mean', lead_weights=None).items():
                 if getattr(loss, k, want) != want:
-                    told = f"one with {k}={want!r}, since it sees {self.k} frames at once"
+                    told = f"one with {k}={want!r}, since it sees at most {self.k} frames at once"
                     raise arg_error('loss_func', told, getattr(loss, k))
 
     def before_batch(self):

@@ -277,7 +277,7 @@ def _other_options(model, spec):
     got,want = _layer_options(model),_layer_options(wanted)
     return next((
         f"{k}={got.get(k)!r} where the recipe has {want.get(k)!r}"
-        for k in [*want, *got] if got.get(k) != want.get(k)), '')
+        for k in want if got.get(k) != want[k]), '')
 
 # %% ../nbs/43_checkpoint.ipynb #c35
 def save_model(

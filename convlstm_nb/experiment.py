@@ -301,7 +301,7 @@ def _check_record(
             raise arg_error(
                 record.name, f"{k} in {want}, as the model was trained with", got,
                 'convert it first')
-    if config['stored'] != record.stored():
+    if bool(config['stored']) != bool(record.stored()):
         asis = 'used as they are'
         raise arg_error(
             record.name, f"of values {config['stored'] or asis}, as in training",

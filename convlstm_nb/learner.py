@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 import numpy as np
 import torch
+import torch.nn.functional as F
 from fastai.callback.core import CancelEpochException
 from fastai.callback.schedule import *  # adds fit_one_cycle and lr_find to Learner
 from fastai.callback.training import GradientClip
@@ -20,6 +21,7 @@ from fastai.torch_core import find_bs, num_distrib, to_detach
 from fastcore.basics import noop, patch
 from fastcore.foundation import L
 from fastcore.meta import delegates
+from torch import nn
 from convlstm_nb.callbacks import (
     AccumulatePixels,
     CheckTargets,
@@ -35,7 +37,7 @@ from .checks import arg_error, check_int
 from .dataloaders import frames_of, generator_state, set_generator_state
 from .losses import FrameBCE, FrameMSE, sequence_cross_entropy
 from .metrics import ForecastScores, frame_mae, frame_mse
-from .models.forecaster import EncoderForecaster, Forecaster
+from .models.forecaster import OUTPUTS, EncoderForecaster, Forecaster
 from .monitoring import SkipNonFinite
 
 # %% ../nbs/42_learner.ipynb #c11
@@ -229,11 +231,17 @@ def _frame_scores(
 )->list: # Metrics for a Learner
     "Choose the usual scores, with cross-entropy for logits"
     if getattr(loss_func, 'output', None) == 'exceedance': return [] # no frames to score
-    if not hasattr(loss_func, 'activation'): return [frame_mse, frame_mae]
-    frames = dict(activation=loss_func.activation)
+    logits = getattr(loss_func, 'output', None) == 'sigmoid' or _takes_logits(loss_func)
+    usual  = OUTPUTS['sigmoid' if logits else 'identity']
+    frames = dict(activation=getattr(loss_func, 'activation', usual))
     scores:list = [partial(frame_mse, **frames), partial(frame_mae, **frames)]
-    if loss_func.output=='sigmoid': scores.append(sequence_cross_entropy)
+    if logits: scores.append(sequence_cross_entropy)
     return scores
+
+def _takes_logits(loss_func):
+    "Is it a function of logits that has no `output` to say so?"
+    known = sequence_cross_entropy, F.binary_cross_entropy_with_logits
+    return loss_func in known or isinstance(loss_func, nn.BCEWithLogitsLoss)
 
 # %% ../nbs/42_learner.ipynb #ne3463e37
 def _forecaster_for(
@@ -283,12 +291,12 @@ def _check_output(
         raise arg_error(
             'loss_func', f"one with output={outputs[0]!r}, as the model has",
             f"{type(loss_func).__name__} with output={outputs[1]!r}")
-    ours = loss_func is sequence_cross_entropy
-    if outputs[0] in ('sigmoid','exceedance') and outputs[1] is None and not ours:
+    logits = outputs[0] in ('sigmoid','exceedance')
+    if logits and outputs[1] is None and not _takes_logits(loss_func):
         raise arg_error(
             'loss_func', f"one with output={outputs[0]!r}, as the model has",
             getattr(loss_func, '__name__', type(loss_func).__name__),
-            'it would compare logits with frames')
+            f"if it takes logits, say so: loss_func.output = {outputs[0]!r}")
     if getattr(loss_func, 'reduction', 'mean') == 'none':
         raise arg_error('loss_func', 'one that returns a number', "reduction='none'")
     thresholds = [getattr(o, 'thresholds', None) for o in (model, loss_func)]

@@ -176,7 +176,8 @@ def _loss_settings(loss_func):
 def _arguments(cb):
     "Describe the arguments of a callback that do not change while it trains"
     state = cb.state_dict() if hasattr(cb, 'state_dict') else {}
-    names = signature(type(cb).__init__).parameters.keys() - state.keys()
+    free  = {'fname', 'folder', 'path', 'patience'} # may be others when it goes on
+    names = signature(type(cb).__init__).parameters.keys() - state.keys() - free
     return {k: v for k,v in vars(cb).items() if k in names and _is_option(v)}
 
 def _optimizer_settings(learn):

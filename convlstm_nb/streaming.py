@@ -92,14 +92,16 @@ def prepare(self:StreamingForecast,
     if x.dim() not in (3, 4):
         raise arg_error('frame', '(C,H,W) or (B,C,H,W)', f"shape {tuple(x.shape)}")
     w = self.model.frames.weight
-    one,x = x.dim()==3,x.to(w.device)
+    one,x = x.dim()==3,x.to(w.device, torch.promote_types(w.dtype, torch.float32))
+    infinite = x.isinf()
     if self.scaling is not None: # before a model in 16 bits rounds the values
-        x = self.scaling(x.to(torch.promote_types(x.dtype, torch.float32)))
+        x = self.scaling(x)
     x = x.to(w)
-    if x.isinf().any():
+    infinite |= x.isinf()
+    if infinite.any():
         raise arg_error(
             'frame', f"finite in the {w.dtype} of the model, scaled",
-            f"{x.isinf().sum()} infinite pixels", 'NaN says that a pixel is missing')
+            f"{infinite.sum()} infinite pixels", 'NaN says that a pixel is missing')
     x = fill_missing(x, self.fill, self.mask)
     return (x[None,None] if one else x[:,None]),one
 

@@ -210,8 +210,8 @@ MISTAKES = [
     ('targets out of range in a later batch', '41_callbacks', {'        if self.yb and not self.done: _check_reach(self.loss_func, self.y)': '        if self.yb and not self.done: _check_reach(self.loss_func, self.y)\n        self.done = True'}),
     ('a loss with the thresholds of another model', '42_learner', {'if None not in thresholds and thresholds[0] != thresholds[1]:': 'if False:'}),
     ('a forecast of a channel that is named like an axis', '31_data.records', {'if len(set(names)) < len(names) or taken & set(names):': 'if len(set(names)) < len(names):'}),
-    ('bytes given to a model of values', '52_experiment', {"    if config['stored'] != record.stored():": '    if False:'}),
-    ('a stream of a model in 16 bits that scales in them', '62_streaming', {'        x = self.scaling(x.to(torch.promote_types(x.dtype, torch.float32)))': '        x = self.scaling(x.to(w))'}),
+    ('bytes given to a model of values', '52_experiment', {"    if bool(config['stored']) != bool(record.stored()):": '    if False:'}),
+    ('a stream of a model in 16 bits that scales in them', '62_streaming', {'        x = self.scaling(x)\n': '        x = self.scaling(x.to(w))\n'}),
     ('images in the order of their names, whatever their dates', '35_data.formats', {'    return _by_date(files)': '    return files'}),
     ('a pixel at its threshold that counts as below', '20_losses', {'        at   = at - 1e-4*at.abs() # a value that was scaled and back may be just below\n': ''}),
 ]

@@ -101,9 +101,10 @@ def _check_records(
 )->list: # Of at least one Record
     "Make a list of records, and check that there is nothing else in it"
     found = [records] if isinstance(records, Record) else records
-    several = isinstance(found, (list, tuple))
+    several = hasattr(found, '__iter__') and not isinstance(found, (str, dict))
+    if several: found = list(found)
     if not several or not found or not all(isinstance(r, Record) for r in found):
-        got = 'none' if several and not found else type(found).__name__
+        got = 'none' if several and not found else type(records).__name__
         raise arg_error(
             'records', 'records, as `open_records` returns them', got, error=TypeError)
     return list(found)

@@ -167,7 +167,8 @@ def _by_date(paths):
     "Sort files by the dates in their names, if each has one and all differ"
     dates = {p: tuple(_IN_NAME.findall(Path(p).stem)) for p in paths}
     alone = all(len(d) == 1 for d in dates.values())
-    if not alone or len(set(dates.values())) < len(paths): return paths
+    alike = len({tuple(map(bool, t)) for d in dates.values() for t in d}) == 1
+    if not alone or not alike or len(set(dates.values())) < len(paths): return paths
     return sorted(paths, key=dates.get)
 
 # %% ../../nbs/30_data.times.ipynb #c26

@@ -69,7 +69,7 @@ class Windows(EpochDataset):
         self.max_missing, self.covariates = max_missing, covariates
         self.seed = check_int('seed', seed, 0)
         self.crop = crop if crop is None else per_axis(
-            'crop', tuple(crop) if isinstance(crop, list) else crop, 2)
+            'crop', tuple(crop) if np.ndim(crop) else crop, 2)
         _check_sizes(self.records, self.crop)
         self.starts, self.left_out = _find_windows(self) # (n,2): record and first frame
     def __len__(self): return len(self.starts)
@@ -125,7 +125,7 @@ def _as_records(records):
 
 def _of_array(a):
     "Make a record of an array; bytes become fractions, as everywhere"
-    bytes_ = a.dtype in (np.uint8, torch.uint8)
+    bytes_ = getattr(a, 'dtype', None) in (np.uint8, torch.uint8)
     return Record(a, scale=1/255 if bytes_ else 1)
 
 def _check_sizes(

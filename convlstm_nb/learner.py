@@ -238,6 +238,7 @@ def _frame_scores(
     if logits: scores.append(sequence_cross_entropy)
     return scores
 
+# %% ../nbs/42_learner.ipynb #s8351045
 def _takes_logits(loss_func):
     "Is it a function of logits that has no `output` to say so?"
     known = sequence_cross_entropy, F.binary_cross_entropy_with_logits

@@ -162,17 +162,17 @@ def _plain_settings(o):
     "Collect the options of a loss or of its weight, short tensors among them"
     values = {
         k: v.tolist() if isinstance(v, torch.Tensor) and v.numel() < 100 else v
-        for k,v in vars(o).items() if k[0] != '_' and k != 'training'}
+        for k,v in getattr(o, '__dict__', {}).items() if k[0] != '_' and k != 'training'}
     return {k: v for k,v in values.items() if _is_option(v)}
 
 def _loss_settings(loss_func):
     "Describe each part of a loss"
-    told = lambda l: {'name': named(l)} | (
-        {} if not hasattr(l, '__dict__') else _plain_settings(l))
+    told = lambda l: {'name': named(l)} | _plain_settings(l)
     return {
         str(i): told(l) | dict(factor=w, weight=told(getattr(l, 'weight', None)))
         for i,(w,l) in enumerate(_parts(loss_func))}
 
+# %% ../nbs/44_resume.ipynb #s4513095
 def _arguments(cb):
     "Describe the arguments of a callback that do not change while it trains"
     state = cb.state_dict() if hasattr(cb, 'state_dict') else {}
@@ -196,13 +196,13 @@ def _optimizer_settings(learn):
 # %% ../nbs/44_resume.ipynb #c24
 def _settings(learn, config=None):
     "Collect the settings that must match to resume a training"
+    cbs = _rememberers(learn)
     with same_chance(learn.dls):
         data = dict(zip(('train', 'valid'), map(_data_settings, learn.dls.loaders)))
     return flat(dict(
         config=config or {}, data=data, epochs=learn.n_epoch,
         processes=peers(learn).size, loss=_loss_settings(learn.loss_func),
-        callbacks=list(_rememberers(learn)),
-        arguments={k: _arguments(cb) for k,cb in _rememberers(learn).items()}, **_model_settings(learn.model),
+        callbacks=list(cbs), arguments={k: _arguments(cb) for k,cb in cbs.items()}, **_model_settings(learn.model),
         **_optimizer_settings(learn)))
 
 def _differences(then, now, n=6):

@@ -18,10 +18,7 @@ ROWS = {
     name: (SHARED | dict(network=network, lr=RATES.get(name, 3e-3)), 3)
     for name,network in NETWORKS.items()}
 # in coordinates that move with the rain, as the preset `rain` has them
-ROWS |= {
-    f'{name}-moving': (
-        ROWS[name][0] | dict(lr=RATES.get(f'{name}-moving', 3e-3), moving=True), 3)
-    for name in ('convlstm-linear','convlstm-conv','unet')}
+ROWS['unet-moving'] = (ROWS['unet'][0] | dict(moving=True), 3)
 
 def windows():
     "The parts of the file that `CONVLSTM_NB_MRMS` names"

@@ -49,6 +49,7 @@ def _check_fields(r):
             got = f"{len(z)} of {z.shape[2:]} in {z.name}"
             raise arg_error(f"{r.name}: covariates", what, got)
 
+# %% ../../nbs/31_data.records.ipynb #s7077807
 def _as_bool(valid, name):
     "Convert a mask of places, which may be numbers"
     v = np.asarray(valid)
@@ -96,6 +97,7 @@ class Record:
         _check_fields(self)
     def __len__(self): return len(self.box[0])
 
+# %% ../../nbs/31_data.records.ipynb #s2803336
 def _check_records(
     records, # A Record, or several
 )->list: # Of at least one Record
@@ -107,7 +109,7 @@ def _check_records(
         got = 'none' if several and not found else type(records).__name__
         raise arg_error(
             'records', 'records, as `open_records` returns them', got, error=TypeError)
-    return list(found)
+    return found
 
 # %% ../../nbs/31_data.records.ipynb #c10
 @patch(as_prop=True)
@@ -365,6 +367,7 @@ def forecast_dataset(
     return ds.assign_attrs(
         _kept(record.attrs) | {'Conventions': 'CF-1.11', 'history': history})
 
+# %% ../../nbs/31_data.records.ipynb #s3402972
 def _like_record(x, record):
     "Check the shape of a forecast"
     want = len(record.variables), *record.shape[2:]
@@ -416,12 +419,14 @@ def write_forecast(
 )->Path:
     "Write a forecast, in NetCDF with times, places, units and attributes of the record"
     path = free_path(path, ('.nc', '.npy', '.npz'), force)
-    x = _like_record(torch.as_tensor(x).detach().cpu().numpy(), record)
+    x = torch.as_tensor(x).detach().cpu().numpy()
     if path.suffix == '.nc':
         ds = forecast_dataset(x, record, step)
         with atomic_path(path) as part:
             ds.to_netcdf(
                 part, engine='h5netcdf',
                 encoding={v: {'zlib': True} for v in ds.data_vars})
-    else: save_array(path, x[:, 0] if x.shape[1] == 1 else x, force)
+    else:
+        x = _like_record(x, record)
+        save_array(path, x[:, 0] if x.shape[1] == 1 else x, force)
     return path
